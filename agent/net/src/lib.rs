@@ -1,0 +1,1 @@
+//! The libp2p swarm of a node: transports, topics, request-response, limits.

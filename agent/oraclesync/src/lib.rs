@@ -1,0 +1,1 @@
+//! BFT agreement of the oracles: blocks, certificates, light client.

@@ -1,0 +1,1 @@
+//! Proof of Availability: signed heartbeats, evidence chain, recorder.

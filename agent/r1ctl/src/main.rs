@@ -1,0 +1,3 @@
+//! The operator's and tenant's tool.
+
+fn main() {}

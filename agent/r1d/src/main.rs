@@ -1,0 +1,3 @@
+//! The node daemon: all network I/O, no capabilities.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! OCI runtime and container shim on youki's libcontainer.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! What crosses rooms: faults of whole networks of real processes.

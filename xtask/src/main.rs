@@ -1,0 +1,3 @@
+//! Project tasks: up, test, ebpf, bench.
+
+fn main() {}
