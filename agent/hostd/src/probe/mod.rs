@@ -1,0 +1,1 @@
+//! Kernel probes: evidence, meters and events.
