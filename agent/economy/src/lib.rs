@@ -1,1 +1,23 @@
-//! The ledger's rules as a pure state machine: licences, rewards, claims.
+//! The ledger's rules as a pure state machine: no I/O, no floats, no clock.
+//!
+//! A block is applied in two steps: [`State::close_epoch`] credits the availability that the oracles agreed on,
+//! [`State::apply`] executes one signed transaction. Both either change the state completely or refuse and leave
+//! it as it was. Equal inputs give an equal [`State::hash`].
+//!
+//! These are the first rooms: node-deed (ND) licences, linking, Proof-of-Availability credit and claim. Master
+//! node deeds, sales, escrow and burn join them as modules beside [`licence`](Licence) and [`reward`].
+
+mod licence;
+mod params;
+pub mod reward;
+mod signature;
+mod state;
+mod transaction;
+
+pub use licence::Licence;
+pub use params::Params;
+pub use signature::{SIGNATURE_BYTES, sign_digest};
+pub use state::{BlockContext, LicenceView, Receipt, Refusal, State};
+pub use transaction::{
+    Action, DecodeError, MAX_TRANSACTION_BYTES, Signature, SignedTransaction, Transaction, link_consent,
+};

@@ -1,0 +1,297 @@
+use k256::ecdsa::SigningKey;
+use proptest::prelude::*;
+use r1_core::{EpochClock, GenesisLicence, GenesisOracle};
+
+use super::*;
+use crate::{Transaction, sign_digest};
+
+const CHAIN: u64 = 31337;
+const EPOCH_MS: u64 = 60_000;
+
+struct Wallet {
+    secret: [u8; 32],
+    eth: EthAddress,
+    node: NodeAddress,
+}
+
+fn wallet(seed: u8) -> Wallet {
+    let secret = [seed; 32];
+    let key = SigningKey::from_slice(&secret).unwrap();
+    let open = key.verifying_key().to_encoded_point(false);
+    let compressed = key.verifying_key().to_encoded_point(true);
+    Wallet {
+        secret,
+        eth: EthAddress::from_uncompressed(open.as_bytes()[1..].try_into().unwrap()),
+        node: NodeAddress::from_compressed(compressed.as_bytes().try_into().unwrap()).unwrap(),
+    }
+}
+
+fn state(owners: &[&Wallet]) -> State {
+    let licences = owners
+        .iter()
+        .zip(1..)
+        .map(|(wallet, id)| GenesisLicence {
+            id,
+            owner: wallet.eth,
+        })
+        .collect();
+    let oracle = GenesisOracle {
+        address: owners[0].node,
+        consensus_addr: String::new(),
+        net_addr: String::new(),
+    };
+    State::genesis(&Genesis {
+        network: "test".into(),
+        chain_id: CHAIN,
+        epoch: EpochClock {
+            genesis_ms: 0,
+            length_ms: EPOCH_MS,
+        },
+        oracle_min_availability: 153,
+        oracles: vec![oracle],
+        licences,
+    })
+}
+
+fn at(epoch: u64) -> BlockContext {
+    BlockContext {
+        timestamp_ms: epoch * EPOCH_MS + 1,
+        epoch,
+    }
+}
+
+fn link(wallet: &Wallet, licence: u64) -> Action {
+    let hash = link_consent(CHAIN, &wallet.eth, licence, &wallet.node);
+    Action::Link {
+        licence,
+        node: wallet.node,
+        consent: Signature(sign_digest(&wallet.secret, &hash).unwrap()),
+    }
+}
+
+fn send(
+    state: &mut State,
+    context: BlockContext,
+    wallet: &Wallet,
+    action: Action,
+) -> Result<Receipt, Refusal> {
+    let nonce = state.nonce(&wallet.eth);
+    let signed = Transaction {
+        chain_id: CHAIN,
+        nonce,
+        action,
+    }
+    .sign(&wallet.secret)
+    .unwrap();
+    state.apply(context, &signed)
+}
+
+fn table(wallet: &Wallet, value: u8) -> BTreeMap<NodeAddress, u8> {
+    BTreeMap::from([(wallet.node, value)])
+}
+
+#[test]
+fn an_epoch_is_credited_and_claimed_to_the_wei() {
+    let alice = wallet(1);
+    let mut state = state(&[&alice]);
+    send(&mut state, at(0), &alice, link(&alice, 1)).unwrap();
+    state.close_epoch(0, &table(&alice, 255), false).unwrap();
+    state.close_epoch(1, &table(&alice, 1), false).unwrap();
+    let receipt = send(&mut state, at(2), &alice, Action::Claim { licence: 1 }).unwrap();
+    let expected = U256::from(1_458_508_188_386_985_115_u64 + 5_719_639_954_458_765);
+    assert_eq!(receipt.minted, expected);
+    assert_eq!(state.balance(&alice.eth), expected);
+    assert_eq!(state.supply(), expected);
+    assert_eq!(
+        send(&mut state, at(2), &alice, Action::Claim { licence: 1 }),
+        Err(Refusal::NothingToClaim(1))
+    );
+}
+
+#[test]
+fn a_link_is_paid_from_the_epoch_in_which_it_was_made() {
+    let alice = wallet(1);
+    let mut state = state(&[&alice]);
+    // Linked during epoch 1 while epoch 0 is not closed yet: epoch 0 is not paid.
+    send(&mut state, at(1), &alice, link(&alice, 1)).unwrap();
+    state.close_epoch(0, &table(&alice, 255), false).unwrap();
+    assert!(state.licences().all(|view| view.claimable.is_zero()));
+    state.close_epoch(1, &table(&alice, 255), false).unwrap();
+    assert!(
+        state
+            .licences()
+            .all(|view| view.claimable == state.params().nd_reward_per_epoch)
+    );
+}
+
+#[test]
+fn a_faulty_epoch_pays_every_linked_node_and_an_absent_node_nothing() {
+    let alice = wallet(1);
+    let mut state = state(&[&alice]);
+    send(&mut state, at(0), &alice, link(&alice, 1)).unwrap();
+    state.close_epoch(0, &BTreeMap::new(), false).unwrap();
+    assert!(state.licences().all(|view| view.claimable.is_zero()));
+    state.close_epoch(1, &BTreeMap::new(), true).unwrap();
+    assert!(
+        state
+            .licences()
+            .all(|view| view.claimable == state.params().nd_reward_per_epoch)
+    );
+}
+
+#[test]
+fn what_is_not_allowed_is_refused_by_name_and_changes_nothing() {
+    let (alice, bob) = (wallet(1), wallet(2));
+    let mut state = state(&[&alice, &bob]);
+    let before = state.hash();
+    let sent = |state: &mut State, wallet, action| send(state, at(0), wallet, action).unwrap_err();
+    assert_eq!(
+        sent(&mut state, &alice, Action::Claim { licence: 9 }),
+        Refusal::UnknownLicence(9)
+    );
+    assert!(matches!(
+        sent(&mut state, &alice, link(&alice, 2)),
+        Refusal::NotOwner { licence: 2, .. }
+    ));
+    assert_eq!(
+        sent(&mut state, &alice, Action::Claim { licence: 1 }),
+        Refusal::NotLinked(1)
+    );
+    let stolen = Action::Link {
+        licence: 1,
+        node: bob.node,
+        consent: Signature([7; 65]),
+    };
+    assert!(matches!(
+        sent(&mut state, &alice, stolen),
+        Refusal::NoConsent { licence: 1, .. }
+    ));
+    assert_eq!(
+        state.close_epoch(3, &BTreeMap::new(), false),
+        Err(Refusal::EpochOrder { got: 3, expected: 0 })
+    );
+    assert_eq!(state.hash(), before);
+
+    send(&mut state, at(0), &alice, link(&alice, 1)).unwrap();
+    assert!(matches!(
+        sent(&mut state, &alice, link(&alice, 1)),
+        Refusal::LicenceLinked { licence: 1, .. }
+    ));
+    assert!(matches!(
+        sent(&mut state, &bob, link(&alice, 2)),
+        Refusal::NodeLinked { licence: 1, .. }
+    ));
+    state.close_epoch(0, &table(&alice, 9), false).unwrap();
+    assert!(matches!(
+        sent(&mut state, &alice, Action::Unlink { licence: 1 }),
+        Refusal::ClaimFirst { .. }
+    ));
+}
+
+#[test]
+fn a_replayed_a_foreign_and_a_forged_transaction_are_refused() {
+    let (alice, bob) = (wallet(1), wallet(2));
+    let mut state = state(&[&alice, &bob]);
+    let signed = Transaction {
+        chain_id: CHAIN,
+        nonce: 0,
+        action: link(&alice, 1),
+    }
+    .sign(&alice.secret)
+    .unwrap();
+    state.apply(at(0), &signed).unwrap();
+    assert!(matches!(
+        state.apply(at(0), &signed),
+        Err(Refusal::Nonce {
+            got: 0,
+            expected: 1,
+            ..
+        })
+    ));
+
+    let foreign = Transaction {
+        chain_id: 1,
+        nonce: 1,
+        action: Action::Claim { licence: 1 },
+    };
+    let foreign = foreign.sign(&alice.secret).unwrap();
+    assert!(matches!(
+        state.apply(at(0), &foreign),
+        Err(Refusal::Chain { got: 1, .. })
+    ));
+
+    let mut forged = signed.clone();
+    forged.transaction.nonce = 1;
+    // Another message: the signature now recovers to somebody else, whose nonce is 0.
+    assert!(state.apply(at(0), &forged).is_err());
+    let mut broken = signed;
+    broken.signature.0[64] = 0;
+    assert_eq!(state.apply(at(0), &broken), Err(Refusal::Signature));
+}
+
+#[test]
+fn a_licence_can_be_linked_again_only_after_the_cooldown() {
+    let alice = wallet(1);
+    let mut state = state(&[&alice]);
+    send(&mut state, at(0), &alice, link(&alice, 1)).unwrap();
+    send(&mut state, at(0), &alice, Action::Unlink { licence: 1 }).unwrap();
+    assert!(matches!(
+        send(&mut state, at(0), &alice, link(&alice, 1)),
+        Err(Refusal::Cooldown { .. })
+    ));
+    let exactly = BlockContext {
+        timestamp_ms: 1 + EPOCH_MS,
+        epoch: 1,
+    };
+    assert!(matches!(
+        send(&mut state, exactly, &alice, link(&alice, 1)),
+        Err(Refusal::Cooldown { .. })
+    ));
+    let after = BlockContext {
+        timestamp_ms: 2 + EPOCH_MS,
+        epoch: 1,
+    };
+    send(&mut state, after, &alice, link(&alice, 1)).unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_sequence_keeps_the_sums_and_replays_to_the_same_hash(
+        steps in prop::collection::vec((0u8..5, 1u8..4, any::<u8>()), 1..40)
+    ) {
+        let wallets: Vec<_> = (1..4).map(wallet).collect();
+        let owners: Vec<_> = wallets.iter().collect();
+        let run = || {
+            let mut state = state(&owners);
+            for (step, (kind, who, value)) in steps.iter().enumerate() {
+                let wallet = &wallets[usize::from(*who) - 1];
+                let context = at(step as u64);
+                let licence = u64::from(value % 4);
+                // Refusals are part of the sequence.
+                let _ = match kind {
+                    0 => send(&mut state, context, wallet, link(wallet, licence)).map(|_| ()),
+                    1 => send(&mut state, context, wallet, Action::Unlink { licence }).map(|_| ()),
+                    2 => send(&mut state, context, wallet, Action::Claim { licence }).map(|_| ()),
+                    _ => state.close_epoch(state.next_epoch(), &table(wallet, *value), kind % 2 == 0),
+                };
+            }
+            state
+        };
+        let (first, second) = (run(), run());
+        prop_assert_eq!(first.sum_of_balances(), first.supply());
+        prop_assert!(first.licences().all(|view| view.licence.claimed <= view.assigned));
+        prop_assert_eq!(first.hash(), second.hash());
+    }
+
+    #[test]
+    fn hostile_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = SignedTransaction::decode(&bytes);
+        let mut framed = vec![1];
+        framed.extend(bytes);
+        if let Ok(signed) = SignedTransaction::decode(&framed) {
+            prop_assert_eq!(SignedTransaction::decode(&signed.encode()).unwrap(), signed);
+        }
+    }
+}
