@@ -1,0 +1,221 @@
+//! Connections: who is here, who belongs to the network, whom to dial.
+
+use std::{error::Error, time::Instant};
+
+use libp2p::{
+    Multiaddr, PeerId, connection_limits, identify, memory_connection_limits,
+    swarm::{
+        ConnectionDenied, ConnectionId, DialError, ListenError, SwarmEvent,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+};
+
+use super::{BehaviourEvent, Peer, Task};
+use crate::{
+    behaviour::protocol_version,
+    bootstrap::Due,
+    config::{IDENTIFY_PATIENCE, MAX_ADDRESSES_PER_PEER},
+    peer::{is_loopback, node_address, split_peer},
+};
+
+impl Task {
+    pub(super) fn on_connection(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::ConnectionEstablished {
+                peer_id,
+                connection_id,
+                ..
+            } => {
+                self.on_established(peer_id, connection_id);
+            }
+            SwarmEvent::ConnectionClosed {
+                peer_id,
+                num_established,
+                ..
+            } => {
+                self.on_closed(peer_id, num_established);
+            }
+            SwarmEvent::OutgoingConnectionError {
+                connection_id, error, ..
+            } => {
+                self.on_dial_error(connection_id, &error);
+            }
+            SwarmEvent::IncomingConnectionError { error, .. } => self.on_listen_error(&error),
+            SwarmEvent::NewListenAddr { address, .. } => self.set_listen(|listen| listen.push(address)),
+            SwarmEvent::ExpiredListenAddr { address, .. } => {
+                self.set_listen(|listen| listen.retain(|known| *known != address));
+            }
+            SwarmEvent::ListenerClosed {
+                addresses, reason, ..
+            } => {
+                self.set_listen(|listen| listen.retain(|known| !addresses.contains(known)));
+                tracing::warn!(?addresses, ?reason, "listener closed");
+            }
+            SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "listener error"),
+            _ => {}
+        }
+    }
+
+    fn set_listen(&self, change: impl FnOnce(&mut Vec<Multiaddr>)) {
+        self.state.send_modify(|state| change(&mut state.listen));
+    }
+
+    fn on_established(&mut self, id: PeerId, connection: ConnectionId) {
+        let now = Instant::now();
+        if let Some(index) = self.dials.remove(&connection) {
+            self.bootstrap.established(index, id, now);
+        }
+        self.metrics.connections.inc();
+        self.metrics.connections_opened.inc();
+        let address = node_address(&id);
+        let peer = self.peers.entry(id).or_insert(Peer {
+            address,
+            connections: 0,
+            since: now,
+            member: false,
+        });
+        peer.connections += 1;
+        if address.is_none() {
+            self.send_away(id, "its key is not secp256k1");
+        }
+    }
+
+    fn on_closed(&mut self, id: PeerId, remaining: u32) {
+        self.metrics.connections.dec();
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        peer.connections = remaining as usize;
+        if peer.connections == 0 {
+            let was_member = peer.member;
+            self.peers.remove(&id);
+            if was_member {
+                self.membership_changed(id);
+            }
+        }
+    }
+
+    /// Disconnects a peer that is not of this network.
+    fn send_away(&mut self, id: PeerId, reason: &str) {
+        tracing::debug!(peer = %id, reason, "peer sent away");
+        self.metrics.foreign_peers.inc();
+        self.bootstrap.foreign(&id, Instant::now());
+        self.swarm.behaviour_mut().kad.remove_peer(&id);
+        // An error means that it has gone already.
+        let _ = self.swarm.disconnect_peer_id(id);
+    }
+
+    pub(super) fn on_identify(&mut self, event: identify::Event) {
+        let identify::Event::Received { peer_id, info, .. } = event else {
+            return;
+        };
+        if info.protocol_version != protocol_version(&self.config) {
+            let said: String = info.protocol_version.chars().take(64).collect();
+            self.send_away(peer_id, &format!("its network is {said:?}"));
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(&peer_id) else {
+            return;
+        };
+        if peer.address.is_none() {
+            return;
+        }
+        let new = !std::mem::replace(&mut peer.member, true);
+        self.learn_addresses(peer_id, info.listen_addrs, &info.observed_addr);
+        if new {
+            self.bootstrap.proved(&peer_id);
+            self.membership_changed(peer_id);
+        }
+    }
+
+    /// Remembers where a peer says it listens. Loopback addresses are believed only of a peer on this machine.
+    fn learn_addresses(&mut self, id: PeerId, said: Vec<Multiaddr>, observed: &Multiaddr) {
+        let local = is_loopback(observed);
+        let usable = said.into_iter().filter(|address| local || !is_loopback(address));
+        for address in usable.take(MAX_ADDRESSES_PER_PEER) {
+            let (address, named) = split_peer(&address);
+            if named.is_none_or(|named| named == id) {
+                self.swarm.behaviour_mut().kad.add_address(&id, address);
+            }
+        }
+    }
+
+    /// Connections that do not say who they are hold a place that a node could have.
+    pub(super) fn drop_silent_peers(&mut self, now: Instant) {
+        let silent: Vec<_> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| !peer.member && now.duration_since(peer.since) > IDENTIFY_PATIENCE)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in silent {
+            self.send_away(id, "it did not say who it is");
+        }
+    }
+
+    pub(super) fn dial_bootstrap(&mut self, now: Instant) {
+        let members = self.members();
+        let (peers, swarm) = (&self.peers, &self.swarm);
+        let due = self.bootstrap.due(now, members, |id| {
+            peers.contains_key(id) || swarm.is_connected(id)
+        });
+        for Due { index, address, peer } in due {
+            let options: DialOpts = match peer {
+                Some(peer) => DialOpts::peer_id(peer)
+                    .condition(PeerCondition::DisconnectedAndNotDialing)
+                    .addresses(vec![address.clone()])
+                    .build(),
+                None => DialOpts::unknown_peer_id().address(address.clone()).build(),
+            };
+            self.dials.insert(options.connection_id(), index);
+            let connection = options.connection_id();
+            if let Err(error) = self.swarm.dial(options) {
+                tracing::debug!(%address, %error, "bootstrap dial refused");
+                self.on_dial_error(connection, &error);
+            }
+        }
+    }
+
+    fn on_dial_error(&mut self, connection: ConnectionId, error: &DialError) {
+        let bootstrap = self.dials.remove(&connection);
+        match error {
+            DialError::LocalPeerId { .. } => {
+                if let Some(index) = bootstrap {
+                    self.bootstrap.own(index);
+                }
+                return;
+            }
+            DialError::Denied { cause } if is_limit(cause) => {
+                self.metrics.connections_refused.inc();
+            }
+            DialError::DialPeerConditionFalse(_) => {}
+            _ => {
+                self.metrics.dial_failures.inc();
+                tracing::debug!(%error, "dial failed");
+            }
+        }
+        if let Some(index) = bootstrap {
+            self.bootstrap.failed(index, Instant::now());
+        }
+    }
+
+    fn on_listen_error(&mut self, error: &ListenError) {
+        match error {
+            ListenError::Denied { cause } if is_limit(cause) => {
+                self.metrics.connections_refused.inc();
+            }
+            _ => {
+                self.metrics.handshake_failures.inc();
+            }
+        }
+        tracing::debug!(%error, "incoming connection failed");
+    }
+}
+
+/// True if a connection was refused by a connection or memory limit.
+fn is_limit(cause: &ConnectionDenied) -> bool {
+    cause.source().is_some_and(|cause| {
+        cause.is::<connection_limits::Exceeded>()
+            || cause.is::<memory_connection_limits::MemoryUsageLimitExceeded>()
+    })
+}
