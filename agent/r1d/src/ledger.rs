@@ -1,0 +1,412 @@
+//! The ledger on disk: the economy's state, the epochs decided, and the heartbeats accepted, in one LMDB file.
+//!
+//! A block is one transaction: its height, the state after it and the epoch it closed become durable together or
+//! not at all. Decided blocks themselves are kept by `r1_oraclesync::Store`; after a crash the blocks above
+//! [`Ledger::height`] are applied again from there.
+
+use std::{collections::BTreeMap, path::Path};
+
+use heed::{
+    CommitOrAbort, Database, Env, EnvOpenOptions, WithTls,
+    byteorder::BE,
+    types::{Bytes, Str, U64},
+};
+use r1_core::{EpochClock, Genesis, NodeAddress};
+use r1_economy::{BlockContext, DecodeError, Receipt, Refusal, SignedTransaction, State};
+use r1_oraclesync::{Block, Certificate, Outcome, ValidatorSet};
+use serde::{Deserialize, Serialize};
+
+/// Most bytes the file may grow to (address space; the file grows as it is written).
+const MAP_BYTES: usize = 16 << 30;
+/// Databases in the file.
+const DATABASES: u32 = 4;
+/// Version of what is stored.
+const VERSION: u64 = 1;
+
+/// Why the ledger refuses a block or cannot store it.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The database failed.
+    #[error("ledger: {0}")]
+    Database(#[from] heed::Error),
+    /// What was read is not what was written.
+    #[error("ledger: {what} is damaged: {why}; restore it, or remove the ledger folder to replay the blocks")]
+    Damaged {
+        /// Which record.
+        what: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The file was made by another version.
+    #[error("ledger: format {found}, this program reads format {VERSION}")]
+    Version {
+        /// The version found.
+        found: u64,
+    },
+    /// A block that does not follow.
+    #[error("ledger: block {height} does not follow height {tip}")]
+    Gap {
+        /// The block's height.
+        height: u64,
+        /// The ledger's height.
+        tip: u64,
+    },
+    /// The block's epoch close is refused by the rules.
+    #[error("block {height}: {refusal}")]
+    EpochClose {
+        /// The block's height.
+        height: u64,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// A transaction of the block does not decode.
+    #[error("block {height}, transaction {index}: {error}")]
+    Malformed {
+        /// The block's height.
+        height: u64,
+        /// Which transaction, from 0.
+        index: usize,
+        /// Why.
+        error: DecodeError,
+    },
+    /// A transaction of the block is refused by the rules.
+    #[error("block {height}, transaction {index}: {refusal}")]
+    Transaction {
+        /// The block's height.
+        height: u64,
+        /// Which transaction, from 0.
+        index: usize,
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+/// A closed epoch as the control API shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// The epoch.
+    pub epoch: u64,
+    /// The block that closed it.
+    pub height: u64,
+    /// The round in which it was decided.
+    pub round: u32,
+    /// Oracles in the set.
+    pub oracles: u32,
+    /// Signatures in the certificate.
+    pub signers: u32,
+    /// Tables with values (abstentions not counted).
+    pub tables: u32,
+    /// From the start of the height to its decision on this node, ms; `None` if it was learnt later.
+    pub decide_ms: Option<u64>,
+    /// True if too few tables were there: every linked node counts as 255.
+    pub faulty: bool,
+    /// The agreed values; a node that is not named is 0.
+    pub availability: BTreeMap<NodeAddress, u8>,
+}
+
+/// What a block did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Executed {
+    /// The state after it.
+    pub state: State,
+    /// One receipt per transaction.
+    pub receipts: Vec<Receipt>,
+    /// The epoch it closed, with the outcome.
+    pub closed: Option<(u64, Outcome)>,
+}
+
+/// Runs a block on a state, without storing anything: used to build, to check and to apply blocks alike.
+///
+/// # Errors
+/// [`LedgerError`] for a refused epoch or transaction.
+pub fn execute(
+    state: &State,
+    clock: &EpochClock,
+    set: &ValidatorSet,
+    block: &Block,
+) -> Result<Executed, LedgerError> {
+    let mut state = state.clone();
+    let height = block.height;
+    let closed = block
+        .epoch_close
+        .as_ref()
+        .map(|close| (close.epoch, close.outcome(set)));
+    if let Some((epoch, outcome)) = &closed {
+        let (availability, faulty) = match outcome {
+            Outcome::Agreed(availability) => (availability.clone(), false),
+            Outcome::Faulty => (BTreeMap::new(), true),
+        };
+        state
+            .close_epoch(*epoch, &availability, faulty)
+            .map_err(|refusal| LedgerError::EpochClose { height, refusal })?;
+    }
+    let context = context(clock, block.timestamp_ms);
+    let mut receipts = Vec::with_capacity(block.txs.len());
+    for (index, bytes) in block.txs.iter().enumerate() {
+        let signed = SignedTransaction::decode(bytes).map_err(|error| LedgerError::Malformed {
+            height,
+            index,
+            error,
+        })?;
+        let receipt = state
+            .apply(context, &signed)
+            .map_err(|refusal| LedgerError::Transaction {
+                height,
+                index,
+                refusal,
+            })?;
+        receipts.push(receipt);
+    }
+    Ok(Executed {
+        state,
+        receipts,
+        closed,
+    })
+}
+
+/// What transactions of a block stamped `timestamp_ms` see. Before genesis counts as epoch 0.
+pub fn context(clock: &EpochClock, timestamp_ms: u64) -> BlockContext {
+    BlockContext {
+        timestamp_ms,
+        epoch: clock.epoch_at(timestamp_ms).unwrap_or(0),
+    }
+}
+
+/// The ledger. One per state folder.
+#[derive(Debug)]
+pub struct Ledger {
+    env: Env<WithTls>,
+    meta: Database<'static, Str, Bytes>,
+    epochs: Database<'static, U64<BE>, Bytes>,
+    records: Database<'static, Bytes, Bytes>,
+    clock: EpochClock,
+    set: ValidatorSet,
+    state: State,
+    height: u64,
+}
+
+impl Ledger {
+    /// Opens or makes the ledger in a folder.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if it cannot be made, read, or was written by another version.
+    pub fn open(path: &Path, genesis: &Genesis, set: ValidatorSet) -> Result<Self, LedgerError> {
+        std::fs::create_dir_all(path).map_err(heed::Error::Io)?;
+        let mut options = EnvOpenOptions::new();
+        options.map_size(MAP_BYTES).max_dbs(DATABASES);
+        // SAFETY: the state folder is locked, so this process alone maps and writes the file.
+        let env = unsafe { options.open(path)? };
+        let txn = env.write_txn()?;
+        let (meta, epochs, records) = env
+            .create_databases_and_commit(txn, |opener, txn| {
+                let meta = opener.create_database(txn, Some("meta"))?;
+                let epochs = opener.create_database(txn, Some("epochs"))?;
+                let records = opener.create_database(txn, Some("records"))?;
+                Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit((meta, epochs, records)))
+            })?
+            .unwrap_commit();
+        let mut ledger = Self {
+            env,
+            meta,
+            epochs,
+            records,
+            clock: genesis.epoch,
+            set,
+            state: State::genesis(genesis),
+            height: 0,
+        };
+        ledger.load()?;
+        Ok(ledger)
+    }
+
+    fn load(&mut self) -> Result<(), LedgerError> {
+        let txn = self.env.read_txn()?;
+        let Some(bytes) = self.meta.get(&txn, "tip")? else {
+            return Ok(());
+        };
+        let (version, height): (u64, u64) = postcard::from_bytes(bytes).map_err(|e| damaged("tip", &e))?;
+        if version != VERSION {
+            return Err(LedgerError::Version { found: version });
+        }
+        let bytes = self.meta.get(&txn, "state")?.unwrap_or_default();
+        self.state = postcard::from_bytes(bytes).map_err(|e| damaged("state", &e))?;
+        self.height = height;
+        Ok(())
+    }
+
+    /// Height of the last block applied, 0 before the first.
+    pub fn height(&self) -> u64 {
+        self.height
+    }
+
+    /// The economy's state after that block.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The oracles.
+    pub fn set(&self) -> &ValidatorSet {
+        &self.set
+    }
+
+    /// Epoch arithmetic of the network.
+    pub fn clock(&self) -> &EpochClock {
+        &self.clock
+    }
+
+    /// Applies a decided block durably. A block at or below [`Ledger::height`] was applied before and is left alone.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; nothing is changed then.
+    pub fn apply(
+        &mut self,
+        block: &Block,
+        certificate: &Certificate,
+        decide_ms: Option<u64>,
+    ) -> Result<Vec<Receipt>, LedgerError> {
+        if block.height <= self.height {
+            return Ok(Vec::new());
+        }
+        if block.height != self.height + 1 {
+            return Err(LedgerError::Gap {
+                height: block.height,
+                tip: self.height,
+            });
+        }
+        let executed = execute(&self.state, &self.clock, &self.set, block)?;
+        let record = executed
+            .closed
+            .as_ref()
+            .map(|closed| self.record(block, certificate, decide_ms, closed));
+        self.store(block.height, &executed.state, record.as_ref())?;
+        self.state = executed.state;
+        self.height = block.height;
+        Ok(executed.receipts)
+    }
+
+    fn record(
+        &self,
+        block: &Block,
+        certificate: &Certificate,
+        decide_ms: Option<u64>,
+        (epoch, outcome): &(u64, Outcome),
+    ) -> EpochRecord {
+        let tables = block
+            .epoch_close
+            .iter()
+            .flat_map(|close| &close.tables)
+            .filter(|t| t.values().is_some());
+        let (availability, faulty) = match outcome {
+            Outcome::Agreed(availability) => (availability.clone(), false),
+            Outcome::Faulty => (BTreeMap::new(), true),
+        };
+        EpochRecord {
+            epoch: *epoch,
+            height: block.height,
+            round: certificate.round,
+            oracles: count(self.set.len()),
+            signers: count(certificate.signatures.len()),
+            tables: count(tables.count()),
+            decide_ms,
+            faulty,
+            availability,
+        }
+    }
+
+    fn store(&self, height: u64, state: &State, record: Option<&EpochRecord>) -> Result<(), LedgerError> {
+        let mut txn = self.env.write_txn()?;
+        let tip = postcard::to_allocvec(&(VERSION, height)).map_err(|e| damaged("tip", &e))?;
+        let state = postcard::to_allocvec(state).map_err(|e| damaged("state", &e))?;
+        self.meta.put(&mut txn, "tip", &tip)?;
+        self.meta.put(&mut txn, "state", &state)?;
+        if let Some(record) = record {
+            let bytes = serde_json::to_vec(record).map_err(|e| damaged("epoch", &e))?;
+            self.epochs.put(&mut txn, &record.epoch, &bytes)?;
+        }
+        txn.commit()?;
+        Ok(())
+    }
+
+    /// A closed epoch.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if it cannot be read.
+    pub fn epoch(&self, epoch: u64) -> Result<Option<EpochRecord>, LedgerError> {
+        let txn = self.env.read_txn()?;
+        self.epochs.get(&txn, &epoch)?.map(parse_epoch).transpose()
+    }
+
+    /// The last closed epochs, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if one cannot be read.
+    pub fn last_epochs(&self, limit: usize) -> Result<Vec<EpochRecord>, LedgerError> {
+        let txn = self.env.read_txn()?;
+        self.epochs
+            .rev_iter(&txn)?
+            .take(limit)
+            .map(|entry| parse_epoch(entry?.1))
+            .collect()
+    }
+
+    /// Stores records of other rooms (keys carry the room's own prefix) in one synced transaction.
+    ///
+    /// # Errors
+    /// [`LedgerError::Database`]; nothing is stored then.
+    pub fn put_records<'a>(
+        &self,
+        records: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
+    ) -> Result<(), LedgerError> {
+        let mut txn = self.env.write_txn()?;
+        for (key, value) in records {
+            self.records.put(&mut txn, key, value)?;
+        }
+        txn.commit()?;
+        Ok(())
+    }
+
+    /// All records whose key starts with a prefix, in key order.
+    ///
+    /// # Errors
+    /// [`LedgerError::Database`].
+    pub fn records(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, LedgerError> {
+        let txn = self.env.read_txn()?;
+        let mut out = Vec::new();
+        for entry in self.records.prefix_iter(&txn, prefix)? {
+            let (key, value) = entry?;
+            out.push((key.to_vec(), value.to_vec()));
+        }
+        Ok(out)
+    }
+
+    /// Removes all records from `first` (inclusive) to `end` (exclusive), in key order.
+    ///
+    /// # Errors
+    /// [`LedgerError::Database`].
+    pub fn delete_records(&self, first: &[u8], end: &[u8]) -> Result<usize, LedgerError> {
+        let mut txn = self.env.write_txn()?;
+        let range = (std::ops::Bound::Included(first), std::ops::Bound::Excluded(end));
+        let deleted = self.records.delete_range(&mut txn, &range)?;
+        txn.commit()?;
+        Ok(deleted)
+    }
+}
+
+fn parse_epoch(bytes: &[u8]) -> Result<EpochRecord, LedgerError> {
+    serde_json::from_slice(bytes).map_err(|e| damaged("epoch", &e))
+}
+
+fn damaged(what: &'static str, why: &dyn std::fmt::Display) -> LedgerError {
+    LedgerError::Damaged {
+        what,
+        why: why.to_string(),
+    }
+}
+
+/// The set has at most 100 oracles.
+fn count(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+use r1_core::{GenesisLicence, GenesisOracle, U256};
+use r1_economy::{Action, Signature, Transaction, link_consent, sign_digest};
+use r1_oraclesync::{Domain, EpochClose, OracleKey, SignedTable, TableBody, network_hash};
+
+use super::*;
+
+const SECRET: [u8; 32] = [3; 32];
+const EPOCH_MS: u64 = 60_000;
+
+fn genesis() -> (Genesis, OracleKey) {
+    let key = OracleKey::from_secret(&SECRET).unwrap();
+    let oracle = GenesisOracle {
+        address: key.node(),
+        consensus_addr: String::new(),
+        net_addr: String::new(),
+    };
+    let genesis = Genesis {
+        network: "test".into(),
+        chain_id: 7,
+        epoch: EpochClock {
+            genesis_ms: 0,
+            length_ms: EPOCH_MS,
+        },
+        oracle_min_availability: 153,
+        oracles: vec![oracle],
+        licences: vec![GenesisLicence {
+            id: 1,
+            owner: key.eth(),
+        }],
+    };
+    (genesis, key)
+}
+
+fn open(dir: &Path) -> Ledger {
+    let (genesis, _) = genesis();
+    let set = ValidatorSet::from_genesis(&genesis).unwrap();
+    Ledger::open(dir, &genesis, set).unwrap()
+}
+
+fn link() -> Vec<u8> {
+    let (_, key) = genesis();
+    let consent = sign_digest(&SECRET, &link_consent(7, &key.eth(), 1, &key.node())).unwrap();
+    let action = Action::Link {
+        licence: 1,
+        node: key.node(),
+        consent: Signature(consent),
+    };
+    Transaction {
+        chain_id: 7,
+        nonce: 0,
+        action,
+    }
+    .sign(&SECRET)
+    .unwrap()
+    .encode()
+}
+
+fn block(height: u64, close: Option<(u64, u8)>, txs: Vec<Vec<u8>>) -> Block {
+    let (genesis, key) = genesis();
+    let epoch_close = close.map(|(epoch, value)| {
+        let body = TableBody::Values([(key.node(), value)].into());
+        EpochClose {
+            epoch,
+            tables: vec![SignedTable::sign(&Domain::of(&genesis), &key, epoch, body)],
+        }
+    });
+    let network = network_hash(&genesis);
+    Block {
+        network,
+        height,
+        parent: network,
+        timestamp_ms: 1,
+        epoch_close,
+        txs,
+    }
+}
+
+fn certificate(height: u64) -> Certificate {
+    Certificate {
+        height,
+        round: 0,
+        value_id: [0; 32],
+        signatures: Vec::new(),
+    }
+}
+
+#[test]
+fn what_is_applied_is_there_after_a_restart_and_is_applied_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ledger = open(dir.path());
+    ledger
+        .apply(&block(1, None, vec![link()]), &certificate(1), Some(5))
+        .unwrap();
+    let second = block(2, Some((0, 255)), vec![]);
+    ledger.apply(&second, &certificate(2), Some(5)).unwrap();
+    let hash = ledger.state().hash();
+    drop(ledger);
+
+    let mut ledger = open(dir.path());
+    assert_eq!((ledger.height(), ledger.state().hash()), (2, hash));
+    ledger.apply(&second, &certificate(2), None).unwrap();
+    assert_eq!(ledger.state().hash(), hash, "a replayed block changes nothing");
+    let licence = ledger.state().licences().next().unwrap();
+    assert_eq!(licence.claimable, U256::from(1_458_508_188_386_985_115_u64));
+    let record = ledger.epoch(0).unwrap().unwrap();
+    assert_eq!((record.tables, record.oracles, record.faulty), (1, 1, false));
+    assert_eq!(ledger.last_epochs(9).unwrap(), [record]);
+}
+
+#[test]
+fn a_refused_block_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ledger = open(dir.path());
+    let before = ledger.state().hash();
+    for (bad, word) in [
+        (block(2, None, vec![link()]), "does not follow"),
+        (block(1, Some((4, 1)), vec![]), "epoch 4"),
+        (block(1, None, vec![link(), link()]), "nonce"),
+        (block(1, None, vec![vec![9, 9]]), "version"),
+    ] {
+        let error = ledger.apply(&bad, &certificate(1), None).unwrap_err().to_string();
+        assert!(error.contains(word), "{error}");
+    }
+    assert_eq!((ledger.height(), ledger.state().hash()), (0, before));
+    drop(ledger);
+    assert_eq!(open(dir.path()).height(), 0);
+}
+
+#[test]
+fn records_of_other_rooms_are_kept_by_prefix() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = open(dir.path());
+    let entries: Vec<_> = (0u8..4).map(|n| ([b'h', n], [n])).collect();
+    ledger
+        .put_records(entries.iter().map(|(k, v)| (k.as_slice(), v.as_slice())))
+        .unwrap();
+    ledger
+        .put_records([(b"x1".as_slice(), b"other".as_slice())])
+        .unwrap();
+    assert_eq!(ledger.records(b"h").unwrap().len(), 4);
+    assert_eq!(ledger.delete_records(&[b'h', 0], &[b'h', 2]).unwrap(), 2);
+    assert_eq!(ledger.records(b"h").unwrap()[0].1, [2]);
+}
