@@ -46,6 +46,8 @@ pub struct CreateOptions {
     pub console_socket: Option<PathBuf>,
     /// Further descriptors that it inherits.
     pub preserve_fds: i32,
+    /// The caller stays and its terminal, if any, is the container's.
+    pub foreground: bool,
 }
 
 impl Engine {
@@ -81,7 +83,7 @@ impl Engine {
         let container = builder
             .as_init(&bundle)
             .with_systemd(false)
-            .with_detach(true)
+            .with_detach(!options.foreground)
             .build()
             .map_err(|e| self.failed(&e))?;
         let Some(pid) = container.pid() else {

@@ -201,7 +201,7 @@ fn status_mask(field: &str) -> Option<u64> {
 }
 
 /// Names by number, as in linux/capability.h.
-const CAPABILITIES: [&str; 41] = [
+pub const CAPABILITIES: [&str; 41] = [
     "CHOWN",
     "DAC_OVERRIDE",
     "DAC_READ_SEARCH",

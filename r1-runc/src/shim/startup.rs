@@ -27,6 +27,7 @@ use crate::engine::{CreateOptions, Engine, Stdio};
 use crate::error::{Error, Result, io, sys};
 use crate::fit::{self, Fitted};
 use crate::process_id::{ProcessId, boot_id};
+use crate::record_lock;
 
 /// Names of a container's files, as described in `r1_core::ShimState`'s module.
 const STATE: &str = "state.json";
@@ -182,14 +183,7 @@ fn prepare(options: &Options) -> Result<Supervisor> {
 
 fn take_lock(dir: &Path) -> Result<Flock<File>> {
     let path = dir.join(LOCK);
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
-        .open(&path)
-        .map_err(io(format!("open {}", path.display())))?;
+    let file = record_lock::open(&path)?;
     let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
         .map_err(|(_, errno)| sys(format!("lock {}: another shim holds it", path.display()))(errno))?;
     // A folder that was used before belongs to a container whose record r1-hostd has not collected.
