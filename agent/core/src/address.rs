@@ -63,7 +63,10 @@ impl FromStr for NodeAddress {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let refuse = || AddressError::Node(text.chars().take(64).collect());
-        let body = text.strip_prefix(PREFIX).or_else(|| text.strip_prefix(LEGACY_PREFIX)).ok_or_else(refuse)?;
+        let body = text
+            .strip_prefix(PREFIX)
+            .or_else(|| text.strip_prefix(LEGACY_PREFIX))
+            .ok_or_else(refuse)?;
         let bytes = URL_SAFE_NO_PAD.decode(body).map_err(|_| refuse())?;
         let point = <[u8; 33]>::try_from(bytes).map_err(|_| refuse())?;
         Self::from_compressed(point).ok_or_else(refuse)
@@ -101,7 +104,15 @@ impl fmt::Display for EthAddress {
         f.write_str("0x")?;
         for (index, character) in lower.chars().enumerate() {
             let nibble = digest[index / 2] >> (if index % 2 == 0 { 4 } else { 0 }) & 0xf;
-            write!(f, "{}", if nibble >= 8 { character.to_ascii_uppercase() } else { character })?;
+            write!(
+                f,
+                "{}",
+                if nibble >= 8 {
+                    character.to_ascii_uppercase()
+                } else {
+                    character
+                }
+            )?;
         }
         Ok(())
     }
@@ -154,12 +165,20 @@ mod tests {
         let text = "0xai_AjcIThkOqrPlp35-S8czHUOV-y4mnhksnLs8NGjTbmty";
         let address: NodeAddress = text.parse().unwrap();
         assert_eq!(address.to_string(), text);
-        assert_eq!(text.replace("0xai_", "aixp_").parse::<NodeAddress>().unwrap(), address);
+        assert_eq!(
+            text.replace("0xai_", "aixp_").parse::<NodeAddress>().unwrap(),
+            address
+        );
     }
 
     #[test]
     fn what_is_not_an_address_is_refused_by_name() {
-        for text in ["", "0xai_", "0xai_AAAA", "0xai_/////////////////////////////////////////////"] {
+        for text in [
+            "",
+            "0xai_",
+            "0xai_AAAA",
+            "0xai_/////////////////////////////////////////////",
+        ] {
             let error = text.parse::<NodeAddress>().unwrap_err();
             assert!(error.to_string().contains("node address"), "{error}");
         }

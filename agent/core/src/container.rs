@@ -102,7 +102,10 @@ pub enum ShimRequest {
 }
 
 /// A shim's answer.
-#[expect(clippy::large_enum_variant, reason = "one reply per packet, never kept in bulk")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one reply per packet, never kept in bulk"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "lowercase")]
 pub enum ShimReply {

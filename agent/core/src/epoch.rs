@@ -32,7 +32,10 @@ impl EpochClock {
     pub fn epoch_at(&self, unix_ms: u64) -> Result<u64, EpochError> {
         let since = unix_ms
             .checked_sub(self.genesis_ms)
-            .ok_or(EpochError::BeforeGenesis { unix_ms, genesis_ms: self.genesis_ms })?;
+            .ok_or(EpochError::BeforeGenesis {
+                unix_ms,
+                genesis_ms: self.genesis_ms,
+            })?;
         Ok(since / self.length_ms)
     }
 
@@ -53,7 +56,10 @@ mod tests {
 
     #[test]
     fn epochs_follow_each_other_without_gap() {
-        let clock = EpochClock { genesis_ms: 1_748_016_000_000, length_ms: 86_400_000 };
+        let clock = EpochClock {
+            genesis_ms: 1_748_016_000_000,
+            length_ms: 86_400_000,
+        };
         assert_eq!(clock.epoch_at(1_748_016_000_000), Ok(0));
         assert_eq!(clock.epoch_at(clock.end_ms(0) - 1), Ok(0));
         assert_eq!(clock.epoch_at(clock.end_ms(0)), Ok(1));

@@ -85,15 +85,24 @@ impl Genesis {
         addresses.sort_unstable();
         addresses.dedup();
         if count == 0 || count > MAX_ORACLES || addresses.len() != count {
-            return Err(GenesisError::Oracles { network: network(), count });
+            return Err(GenesisError::Oracles {
+                network: network(),
+                count,
+            });
         }
         if self.epoch.length_ms < 1000 {
-            return Err(GenesisError::EpochTooShort { network: network(), length_ms: self.epoch.length_ms });
+            return Err(GenesisError::EpochTooShort {
+                network: network(),
+                length_ms: self.epoch.length_ms,
+            });
         }
         let mut ids: Vec<_> = self.licences.iter().map(|licence| licence.id).collect();
         ids.sort_unstable();
         match ids.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(GenesisError::LicenceTwice { network: network(), id: pair[0] }),
+            Some(pair) => Err(GenesisError::LicenceTwice {
+                network: network(),
+                id: pair[0],
+            }),
             None => Ok(()),
         }
     }

@@ -1,13 +1,17 @@
-//! Pure data that every room of r1-agent shares: addresses, epochs, genesis and the on-disk records of
-//! containers. No I/O, no clock, no randomness.
+//! Pure data that every room of r1-agent shares: addresses, amounts, canonical JSON, epochs, genesis and the
+//! on-disk records of containers. No I/O, no clock, no randomness.
 
 mod address;
+mod amount;
+mod canonical;
 mod container;
 mod epoch;
 mod genesis;
 
 pub use address::{AddressError, EthAddress, NodeAddress};
 pub use alloy_primitives::U256;
+pub use amount::{AmountError, format_r1, parse_wei, wei};
+pub use canonical::{CanonicalError, CanonicalLimits, FloatForm, canonical_json, python_float};
 pub use container::{ContainerStatus, ExitRecord, ShimReply, ShimRequest, ShimState};
 pub use epoch::{EpochClock, EpochError};
 pub use genesis::{Genesis, GenesisError, GenesisLicence, GenesisOracle};
