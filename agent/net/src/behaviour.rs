@@ -1,14 +1,20 @@
 //! The protocols a node speaks and how the swarm is put together.
 
-use std::time::Duration;
+use std::{
+    io,
+    net::{IpAddr, TcpListener},
+    time::Duration,
+};
 
 use libp2p::{
-    StreamProtocol, Swarm, SwarmBuilder,
+    Multiaddr, StreamProtocol, Swarm, SwarmBuilder,
     connection_limits::{self, ConnectionLimits},
     identify,
     identity::{Keypair, secp256k1},
     kad::{self, store::MemoryStore, store::MemoryStoreConfig},
-    memory_connection_limits, noise, ping,
+    memory_connection_limits,
+    multiaddr::Protocol,
+    noise, ping,
     request_response::{self, ProtocolSupport},
     swarm::NetworkBehaviour,
     tcp, yamux,
@@ -98,7 +104,6 @@ fn behaviour(
     let identity = identify::Config::new(protocol_version(config), key.public())
         .with_agent_version(AGENT.into())
         .with_push_listen_addr_updates(true);
-    // The asker gives up after `times.request`; the stream itself a little later, so that its answer names the cause.
     let requests = request_response::Config::default()
         .with_request_timeout(config.times.request)
         .with_max_concurrent_streams(MAX_REQUEST_STREAMS);
@@ -115,6 +120,21 @@ fn behaviour(
         ),
         kad: discovery(config, key)?,
     })
+}
+
+/// Fails if another process listens on a TCP address. libp2p's listeners set SO_REUSEPORT: two daemons on one port
+/// would both start, and the kernel would deal the connections out between them.
+fn check_free(address: &Multiaddr) -> io::Result<()> {
+    let mut parts = address.iter();
+    let ip = match parts.next() {
+        Some(Protocol::Ip4(ip)) => IpAddr::V4(ip),
+        Some(Protocol::Ip6(ip)) => IpAddr::V6(ip),
+        _ => return Ok(()),
+    };
+    match parts.next() {
+        Some(Protocol::Tcp(port)) if port != 0 => TcpListener::bind((ip, port)).map(drop),
+        _ => Ok(()),
+    }
 }
 
 /// The swarm, listening. Must be called inside a tokio runtime.
@@ -146,12 +166,14 @@ pub(crate) fn swarm(
         })
         .build();
     for address in &config.listen {
+        let fault = |reason: String| NetError::Listen {
+            address: address.clone(),
+            reason,
+        };
+        check_free(address).map_err(|error| fault(error.to_string()))?;
         swarm
             .listen_on(address.clone())
-            .map_err(|error| NetError::Listen {
-                address: address.clone(),
-                reason: error.to_string(),
-            })?;
+            .map_err(|error| fault(error.to_string()))?;
     }
     for address in &config.external {
         swarm.add_external_address(address.clone());

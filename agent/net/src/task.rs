@@ -205,11 +205,7 @@ impl Task {
                 done,
             } => self.ask(Asked { peer, protocol, done }, body),
             Command::Dial { address, done } => {
-                let dialled = self.swarm.dial(address.clone());
-                let _ = done.send(dialled.map_err(|error| NetError::Dial {
-                    address,
-                    reason: error.to_string(),
-                }));
+                let _ = done.send(self.dial(address));
             }
             Command::Score { peer, done } => {
                 let _ = done.send(self.swarm.behaviour().gossip.peer_score(&peer));

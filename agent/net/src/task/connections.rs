@@ -12,6 +12,7 @@ use libp2p::{
 
 use super::{BehaviourEvent, Peer, Task};
 use crate::{
+    NetError,
     behaviour::protocol_version,
     bootstrap::Due,
     config::{IDENTIFY_PATIENCE, MAX_ADDRESSES_PER_PEER},
@@ -160,19 +161,25 @@ impl Task {
             peers.contains_key(id) || swarm.is_connected(id)
         });
         for Due { index, address, peer } in due {
-            let options: DialOpts = match peer {
-                Some(peer) => DialOpts::peer_id(peer)
-                    .condition(PeerCondition::DisconnectedAndNotDialing)
-                    .addresses(vec![address.clone()])
-                    .build(),
-                None => DialOpts::unknown_peer_id().address(address.clone()).build(),
-            };
+            let options = dial_options(address.clone(), peer);
             self.dials.insert(options.connection_id(), index);
             let connection = options.connection_id();
             if let Err(error) = self.swarm.dial(options) {
                 tracing::debug!(%address, %error, "bootstrap dial refused");
                 self.on_dial_error(connection, &error);
             }
+        }
+    }
+
+    /// Dials for the application. A peer that is connected or being dialled is not dialled again.
+    pub(super) fn dial(&mut self, address: Multiaddr) -> Result<(), NetError> {
+        let (plain, peer) = split_peer(&address);
+        match self.swarm.dial(dial_options(plain, peer)) {
+            Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => Ok(()),
+            Err(error) => Err(NetError::Dial {
+                address,
+                reason: error.to_string(),
+            }),
         }
     }
 
@@ -209,6 +216,17 @@ impl Task {
             }
         }
         tracing::debug!(%error, "incoming connection failed");
+    }
+}
+
+/// How to dial an address, with the certainty of meeting a certain peer there if one is named.
+fn dial_options(address: Multiaddr, peer: Option<PeerId>) -> DialOpts {
+    match peer {
+        Some(peer) => DialOpts::peer_id(peer)
+            .condition(PeerCondition::DisconnectedAndNotDialing)
+            .addresses(vec![address])
+            .build(),
+        None => DialOpts::unknown_peer_id().address(address).build(),
     }
 }
 

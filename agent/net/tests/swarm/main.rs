@@ -5,3 +5,4 @@ mod gossip;
 mod join;
 mod node;
 mod requests;
+mod stranger;
