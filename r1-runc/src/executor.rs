@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::unistd::{AccessFlags, access, execv};
 use oci_spec::runtime::Spec;
 
 /// Searched when the container's environment has no PATH.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Signals of the kernel.
+const KERNEL_SIGNALS: i32 = 64;
 /// As a shell: found but not executable.
 const EXIT_NOT_EXECUTABLE: i32 = 126;
 /// As a shell: not found.
@@ -50,9 +52,8 @@ impl Executor for Program {
         let args = arguments(spec).ok_or(ExecutorError::InvalidArg)?;
         let path = env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned());
         let name = args.first().ok_or(ExecutorError::InvalidArg)?;
-        // The supervisor blocks every signal and Rust ignores SIGPIPE; both would be inherited.
-        // SAFETY: restoring a default disposition installs no handler.
-        let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
+        // The supervisor blocks every signal, Rust ignores SIGPIPE, a shell in the background SIGINT: all inherited.
+        default_dispositions();
         let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
         let errno = match (find(name, &path), c_strings(args)) {
             (Ok(file), Some(argv)) => match CString::new(file.as_os_str().as_bytes()) {
@@ -74,6 +75,24 @@ impl Executor for Program {
         };
         // SAFETY: ends this process without running the exit handlers of the supervisor's copied memory.
         unsafe { libc::_exit(code) }
+    }
+}
+
+/// Gives every signal its default disposition, also the two that libc keeps for itself.
+fn default_dispositions() {
+    // The kernel's struct sigaction in zeroes (SIG_DFL, no flags, no mask); no architecture's is longer.
+    let default = [0u64; 8];
+    for number in 1..=KERNEL_SIGNALS {
+        // SAFETY: reads a struct that outlives the call; SIGKILL and SIGSTOP are refused by the kernel.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                number,
+                default.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                KERNEL_SIGNALS as usize / 8,
+            )
+        };
     }
 }
 

@@ -1,0 +1,8 @@
+//! r1-runc against the kernel: real containers over a busybox root file system.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod lifecycle;
+mod limits;
+mod sandbox;
+mod shim;
+mod support;
