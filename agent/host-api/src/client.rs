@@ -1,6 +1,6 @@
 //! The client of r1-hostd. It does not reconnect: a closed connection is reported, its owner decides.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{fs::File, os::fd::AsRawFd as _, path::Path, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use serde::{Serialize, de::DeserializeOwned};
@@ -77,7 +77,7 @@ impl HostClient {
             message: format!("r1-hostd at {}: {error}", path.display()),
         };
         let handshake = async {
-            let stream = UnixStream::connect(path).await.map_err(|error| lost(&error))?;
+            let stream = open(path).await.map_err(|error| lost(&error))?;
             let builder = connection::Builder::unix_stream(stream).p2p();
             let connection = builder.build().await.map_err(|error| lost(&error))?;
             let rule = MatchRule::builder().msg_type(Type::Signal).build();
@@ -233,6 +233,25 @@ impl HostClient {
             .deserialize::<T>()
             .map_err(|error| HostError::contract(method, error))
     }
+}
+
+/// A socket's address holds 107 bytes; the folder's path may be longer, that of its descriptor is not.
+async fn open(path: &Path) -> std::io::Result<UnixStream> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return UnixStream::connect(path).await;
+    };
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    let folder = File::open(folder)?;
+    UnixStream::connect(
+        Path::new("/proc/self/fd")
+            .join(folder.as_raw_fd().to_string())
+            .join(name),
+    )
+    .await
 }
 
 /// Takes signals off the connection at once, since an unread one would hold up all replies behind it.

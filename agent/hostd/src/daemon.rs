@@ -1,0 +1,233 @@
+//! Start, life and end of the daemon.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use r1_host_api::{Degraded, HostError, HostEvent, Measurements, NodeFacts};
+use r1_telemetry::Metrics;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::broadcast,
+};
+
+use crate::{
+    cgroup::Cgroups,
+    config::Config,
+    container::Containers,
+    facts,
+    gpu::{self, Gpus},
+    metrics::HostCollector,
+    process,
+    server::Listener,
+    storage::{self, StorageError},
+    watch::ClockWatch,
+};
+
+/// Why the daemon does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A folder cannot be used.
+    #[error("{source}; remedy: {}", source.remedy())]
+    Storage {
+        /// Which and why.
+        #[from]
+        source: StorageError,
+    },
+    /// An argument is wrong.
+    #[error("{0}")]
+    Argument(String),
+    /// The system refuses something else.
+    #[error("cannot {action}: {source}")]
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+}
+
+/// The running daemon, as its server and its metrics see it. Cheap to clone; clones share it.
+#[derive(Debug, Clone)]
+pub struct Host {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    config: Config,
+    cgroups: Cgroups,
+    containers: Containers,
+    watch: ClockWatch,
+    gpus: Gpus,
+    metrics: OnceLock<Metrics>,
+    refused_peers: AtomicU64,
+    open_connections: AtomicU64,
+    refused_requests: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+impl Host {
+    /// The containers.
+    pub fn containers(&self) -> &Containers {
+        &self.shared.containers
+    }
+
+    /// What happens from now on.
+    pub fn events(&self) -> broadcast::Receiver<HostEvent> {
+        self.shared.containers.events()
+    }
+
+    /// What the machine is and what it lacks.
+    pub fn facts(&self) -> NodeFacts {
+        let shared = &self.shared;
+        facts::collect(&shared.config, &shared.cgroups, &shared.gpus, self.degraded())
+    }
+
+    /// What is measured, as of now.
+    pub fn measurements(&self) -> Measurements {
+        let usage = self.shared.containers.usage();
+        Measurements {
+            evidence: self.shared.watch.evidence(),
+            hooks: BTreeMap::new(),
+            usage: usage.into_iter().map(|(id, (usage, _))| (id, usage)).collect(),
+        }
+    }
+
+    /// The metrics in the classic Prometheus text format.
+    ///
+    /// # Errors
+    /// [`HostError::Failed`] if they cannot be written out.
+    pub fn metrics(&self) -> Result<String, HostError> {
+        let register = |registry: &mut prometheus_client::registry::Registry| {
+            registry.register_collector(Box::new(HostCollector::new(self.clone())));
+        };
+        let metrics = self
+            .shared
+            .metrics
+            .get_or_init(|| Metrics::new(Some("r1_hostd"), register));
+        metrics.encode().map_err(|error| HostError::Failed {
+            message: format!("Metrics: {error}"),
+        })
+    }
+
+    /// Counts a refused request and passes the result on.
+    pub(crate) fn note<T>(&self, result: Result<T, HostError>) -> Result<T, HostError> {
+        if let Err(error) = &result {
+            let mut refused = self
+                .shared
+                .refused_requests
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            *refused.entry(error.code()).or_insert(0) += 1;
+        }
+        result
+    }
+
+    /// Requests refused so far, by reason.
+    pub(crate) fn refused_requests(&self) -> BTreeMap<&'static str, u64> {
+        self.shared
+            .refused_requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Counts a connection refused because of its user; returns how many there were.
+    pub(crate) fn refuse_peer(&self) -> u64 {
+        self.shared.refused_peers.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Connections refused because of their user.
+    pub(crate) fn refused_peers(&self) -> u64 {
+        self.shared.refused_peers.load(Ordering::Relaxed)
+    }
+
+    /// Connections open.
+    pub(crate) fn open_connections(&self) -> u64 {
+        self.shared.open_connections.load(Ordering::Relaxed)
+    }
+
+    /// Counts a connection as open for as long as the result lives.
+    pub(crate) fn open_connection(&self) -> OpenConnection {
+        self.shared.open_connections.fetch_add(1, Ordering::Relaxed);
+        OpenConnection { host: self.clone() }
+    }
+
+    fn degraded(&self) -> Vec<Degraded> {
+        let found = [self.shared.containers.unsupported(), facts::missing_btf()];
+        found.into_iter().flatten().collect()
+    }
+}
+
+/// A connection that is open.
+#[derive(Debug)]
+pub(crate) struct OpenConnection {
+    host: Host,
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.host.shared.open_connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Runs the daemon until SIGTERM or SIGINT.
+///
+/// # Errors
+/// [`StartError`] that names the folder, argument or call at fault.
+pub async fn run(config: Config) -> Result<(), StartError> {
+    let system = |action| move |source| StartError::System { action, source };
+    let mut terminate = signal(SignalKind::terminate()).map_err(system("handle SIGTERM"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(system("handle SIGINT"))?;
+    let cgroups = Cgroups::detect(&config.cgroup).map_err(StartError::Argument)?;
+    let _locks = prepare_folders(&config)?;
+    let boot_id = process::boot_id().map_err(system("read the boot id"))?;
+    let containers = Containers::open(config.clone(), cgroups.clone(), boot_id.clone())?;
+    let shared = Shared {
+        watch: ClockWatch::start(boot_id),
+        gpus: gpu::look().await,
+        config,
+        cgroups,
+        containers,
+        metrics: OnceLock::new(),
+        refused_peers: AtomicU64::new(0),
+        open_connections: AtomicU64::new(0),
+        refused_requests: Mutex::default(),
+    };
+    let host = Host {
+        shared: Arc::new(shared),
+    };
+    for degraded in host.degraded() {
+        tracing::warn!(what = %degraded.what, why = %degraded.why, remedy = %degraded.remedy, "degraded");
+    }
+    host.containers().adopt().await?;
+    let listener = Listener::bind(&host.shared.config.socket(), &host.shared.config.allow_uids)?;
+    tracing::info!(socket = %host.shared.config.socket().display(), "ready");
+    tokio::select! {
+        () = listener.serve(host.clone()) => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    drop(listener);
+    if host.shared.config.stop_containers_on_exit {
+        host.containers().stop_all().await;
+    }
+    tracing::info!("ended");
+    Ok(())
+}
+
+/// Makes the folders and takes the locks, which last as long as the files returned.
+fn prepare_folders(config: &Config) -> Result<[File; 2], StorageError> {
+    storage::make_folder(&config.state, 0o755)?;
+    let state = storage::lock_folder(&config.state)?;
+    storage::make_folder(&config.images(), 0o755)?;
+    storage::make_folder(&config.run, 0o755)?;
+    storage::make_folder(&config.live(), 0o700)?;
+    let run = storage::lock_folder(&config.live())?;
+    Ok([state, run])
+}
