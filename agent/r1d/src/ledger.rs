@@ -13,7 +13,7 @@ use heed::{
 };
 use r1_core::{EpochClock, Genesis, NodeAddress};
 use r1_economy::{BlockContext, DecodeError, Receipt, Refusal, SignedTransaction, State};
-use r1_oraclesync::{Block, Certificate, Outcome, ValidatorSet};
+use r1_oraclesync::{Block, Certificate, DecidedBlock, Outcome, Tip, ValidatorSet, network_hash};
 use serde::{Deserialize, Serialize};
 
 /// Most bytes the file may grow to (address space; the file grows as it is written).
@@ -182,7 +182,7 @@ pub struct Ledger {
     clock: EpochClock,
     set: ValidatorSet,
     state: State,
-    height: u64,
+    tip: Tip,
 }
 
 impl Ledger {
@@ -213,7 +213,7 @@ impl Ledger {
             clock: genesis.epoch,
             set,
             state: State::genesis(genesis),
-            height: 0,
+            tip: Tip::genesis(network_hash(genesis)),
         };
         ledger.load()?;
         Ok(ledger)
@@ -224,19 +224,29 @@ impl Ledger {
         let Some(bytes) = self.meta.get(&txn, "tip")? else {
             return Ok(());
         };
-        let (version, height): (u64, u64) = postcard::from_bytes(bytes).map_err(|e| damaged("tip", &e))?;
+        let (version, height, id, timestamp_ms): (u64, u64, [u8; 32], u64) =
+            postcard::from_bytes(bytes).map_err(|e| damaged("tip", &e))?;
         if version != VERSION {
             return Err(LedgerError::Version { found: version });
         }
         let bytes = self.meta.get(&txn, "state")?.unwrap_or_default();
         self.state = postcard::from_bytes(bytes).map_err(|e| damaged("state", &e))?;
-        self.height = height;
+        self.tip = Tip {
+            height,
+            id,
+            timestamp_ms,
+        };
         Ok(())
     }
 
     /// Height of the last block applied, 0 before the first.
     pub fn height(&self) -> u64 {
-        self.height
+        self.tip.height
+    }
+
+    /// The last block applied.
+    pub fn tip(&self) -> Tip {
+        self.tip
     }
 
     /// The economy's state after that block.
@@ -261,26 +271,33 @@ impl Ledger {
     pub fn apply(
         &mut self,
         block: &Block,
-        certificate: &Certificate,
+        decided: &DecidedBlock,
         decide_ms: Option<u64>,
     ) -> Result<Vec<Receipt>, LedgerError> {
-        if block.height <= self.height {
+        if block.height <= self.tip.height {
             return Ok(Vec::new());
         }
-        if block.height != self.height + 1 {
+        if block.height != self.tip.height + 1 {
             return Err(LedgerError::Gap {
                 height: block.height,
-                tip: self.height,
+                tip: self.tip.height,
             });
         }
+        let certificate = &decided.certificate;
         let executed = execute(&self.state, &self.clock, &self.set, block)?;
         let record = executed
             .closed
             .as_ref()
             .map(|closed| self.record(block, certificate, decide_ms, closed));
-        self.store(block.height, &executed.state, record.as_ref())?;
+        let (id, timestamp_ms) = (certificate.value_id, block.timestamp_ms);
+        let tip = Tip {
+            height: block.height,
+            id,
+            timestamp_ms,
+        };
+        self.store(&tip, &executed.state, record.as_ref())?;
         self.state = executed.state;
-        self.height = block.height;
+        self.tip = tip;
         Ok(executed.receipts)
     }
 
@@ -313,9 +330,10 @@ impl Ledger {
         }
     }
 
-    fn store(&self, height: u64, state: &State, record: Option<&EpochRecord>) -> Result<(), LedgerError> {
+    fn store(&self, tip: &Tip, state: &State, record: Option<&EpochRecord>) -> Result<(), LedgerError> {
         let mut txn = self.env.write_txn()?;
-        let tip = postcard::to_allocvec(&(VERSION, height)).map_err(|e| damaged("tip", &e))?;
+        let tip = postcard::to_allocvec(&(VERSION, tip.height, tip.id, tip.timestamp_ms))
+            .map_err(|e| damaged("tip", &e))?;
         let state = postcard::to_allocvec(state).map_err(|e| damaged("state", &e))?;
         self.meta.put(&mut txn, "tip", &tip)?;
         self.meta.put(&mut txn, "state", &state)?;

@@ -75,12 +75,16 @@ fn block(height: u64, close: Option<(u64, u8)>, txs: Vec<Vec<u8>>) -> Block {
     }
 }
 
-fn certificate(height: u64) -> Certificate {
-    Certificate {
+fn decided(height: u64) -> DecidedBlock {
+    let certificate = Certificate {
         height,
         round: 0,
         value_id: [0; 32],
         signatures: Vec::new(),
+    };
+    DecidedBlock {
+        payload: Vec::new(),
+        certificate,
     }
 }
 
@@ -89,16 +93,16 @@ fn what_is_applied_is_there_after_a_restart_and_is_applied_once() {
     let dir = tempfile::tempdir().unwrap();
     let mut ledger = open(dir.path());
     ledger
-        .apply(&block(1, None, vec![link()]), &certificate(1), Some(5))
+        .apply(&block(1, None, vec![link()]), &decided(1), Some(5))
         .unwrap();
     let second = block(2, Some((0, 255)), vec![]);
-    ledger.apply(&second, &certificate(2), Some(5)).unwrap();
+    ledger.apply(&second, &decided(2), Some(5)).unwrap();
     let hash = ledger.state().hash();
     drop(ledger);
 
     let mut ledger = open(dir.path());
     assert_eq!((ledger.height(), ledger.state().hash()), (2, hash));
-    ledger.apply(&second, &certificate(2), None).unwrap();
+    ledger.apply(&second, &decided(2), None).unwrap();
     assert_eq!(ledger.state().hash(), hash, "a replayed block changes nothing");
     let licence = ledger.state().licences().next().unwrap();
     assert_eq!(licence.claimable, U256::from(1_458_508_188_386_985_115_u64));
@@ -118,7 +122,7 @@ fn a_refused_block_leaves_nothing_behind() {
         (block(1, None, vec![link(), link()]), "nonce"),
         (block(1, None, vec![vec![9, 9]]), "version"),
     ] {
-        let error = ledger.apply(&bad, &certificate(1), None).unwrap_err().to_string();
+        let error = ledger.apply(&bad, &decided(1), None).unwrap_err().to_string();
         assert!(error.contains(word), "{error}");
     }
     assert_eq!((ledger.height(), ledger.state().hash()), (0, before));

@@ -1,0 +1,75 @@
+//! The control API: JSON over HTTP/1.1 on a Unix socket. Who may write the socket file may control the node.
+
+pub mod containers;
+pub mod epochs;
+pub mod error;
+pub mod status;
+pub mod view;
+pub mod why;
+
+use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path};
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, State},
+    http::header::CONTENT_TYPE,
+    response::IntoResponse,
+    routing::{delete, get, post},
+};
+use tokio::net::UnixListener;
+
+use self::view::Node;
+
+/// Longest request body.
+const MAX_BODY_BYTES: usize = 1 << 20;
+/// Mode of the socket file: the owner and the operators' group.
+const SOCKET_MODE: u32 = 0o660;
+
+/// The routes of the control API.
+pub fn router(node: Node) -> Router {
+    Router::new()
+        .route("/v1/status", get(status::status))
+        .route("/v1/nodes", get(status::nodes))
+        .route("/v1/epochs", get(epochs::epochs))
+        .route("/v1/epochs/{epoch}/certificate", get(epochs::certificate))
+        .route("/v1/licences", get(epochs::licences))
+        .route("/v1/licences/{id}/link", post(epochs::link))
+        .route("/v1/licences/{id}/claim", post(epochs::claim))
+        .route("/v1/containers", get(containers::list).post(containers::run))
+        .route("/v1/containers/{id}", delete(containers::remove))
+        .route("/v1/containers/{id}/logs", get(containers::logs))
+        .route("/v1/containers/{id}/stop", post(containers::stop))
+        .route("/v1/why/node/{address}", get(why::node))
+        .route("/v1/why/epoch/{epoch}", get(why::epoch))
+        .route("/metrics", get(metrics))
+        .fallback(async || error::ApiError::not_found("no such call; see r1ctl --help"))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .with_state(node)
+}
+
+/// The routes that Prometheus may reach over TCP: metrics only.
+pub fn metrics_router(node: Node) -> Router {
+    Router::new().route("/metrics", get(metrics)).with_state(node)
+}
+
+async fn metrics(State(node): State<Node>) -> impl IntoResponse {
+    (
+        [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        node.metrics().await,
+    )
+}
+
+/// Makes the control socket; a socket file that nobody listens on is replaced. The caller holds the state folder's
+/// lock, so no other r1d of this node can be listening.
+///
+/// # Errors
+/// What the operating system says; the caller names the path.
+pub fn listen(path: &Path) -> io::Result<UnixListener> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
+    Ok(listener)
+}
