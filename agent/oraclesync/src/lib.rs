@@ -1,1 +1,35 @@
 //! BFT agreement of the oracles: blocks, certificates, light client.
+//!
+//! The pure parts need no engine: [`Block`], [`SignedTable`] and [`Certificate`] with their bounded encodings, the
+//! [`median`] of an epoch, [`Follower`] for those who only follow. [`spawn`] runs the agreement itself over an
+//! [`Application`] that builds and applies the payloads. Both keep what was decided in a [`Store`].
+
+mod application;
+mod block;
+mod certificate;
+mod digest;
+mod engine;
+mod key;
+mod light;
+mod median;
+mod metrics;
+mod pacing;
+mod store;
+mod table;
+mod wire;
+
+pub use application::{Application, Refusal};
+pub use block::{Block, BlockError, DecidedBlock, EpochClose, Tip};
+pub use certificate::{Certificate, CertificateError, Oracle, ValidatorSet};
+pub use digest::{Domain, Hash, keccak, network_hash};
+pub use engine::{Config, Decided, EngineError, Handle, Timing, spawn};
+pub use key::{KeyError, OracleKey, Signature, verify};
+pub use light::{Follower, LightError};
+pub use median::{Outcome, is_quorum, median};
+pub use metrics::Metrics;
+pub use store::{MAX_DECIDED_BYTES_PER_ANSWER, MAX_DECIDED_PER_ANSWER, Store, StoreError};
+pub use table::{SignedTable, TableBody};
+pub use wire::{
+    DecodeError, MAX_BLOCK_BYTES, MAX_DECIDED_BYTES, MAX_ORACLES, MAX_TABLE_BYTES, MAX_TABLE_NODES,
+    MAX_TX_BYTES, MAX_TXS, VERSION,
+};
