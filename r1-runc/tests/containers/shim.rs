@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use r1_core::{ContainerStatus, ExitRecord, ShimReply, ShimRequest, ShimState};
 use serde_json::{Value, json};
 
-use crate::support::{Fixture, Outcome, finish, fixture, r1_runc, until};
+use crate::support::{Fixture, Outcome, ended, finish, fixture, r1_runc, until};
 
 /// A container under a shim, as r1-hostd drives it.
 pub struct Shim {
@@ -106,9 +106,7 @@ impl Shim {
             serde_json::from_slice(&fs::read(self.dir.join("exit.json")).unwrap()).unwrap();
         assert_eq!(stored, exit);
         assert_eq!(self.ask(&ShimRequest::Ack), ShimReply::Ok);
-        until("the shim leaves", || {
-            !PathBuf::from(format!("/proc/{}", state.shim_pid)).exists()
-        });
+        until("the shim leaves", || ended(state.shim_pid));
         assert!(!self.dir.join("ctl.sock").exists());
         assert!(!self.dir.join("engine").exists());
         exit
@@ -226,9 +224,7 @@ fn a_killed_shim_leaves_enough_to_conclude_lost() {
     shim.start();
     let (state, _) = shim.state();
     kill(Pid::from_raw(state.shim_pid), Signal::SIGKILL).unwrap();
-    until("the shim is gone", || {
-        !PathBuf::from(format!("/proc/{}", state.shim_pid)).exists()
-    });
+    until("the shim is gone", || ended(state.shim_pid));
     let stored: ShimState =
         serde_json::from_slice(&fs::read(f.path("run/test/state.json")).unwrap()).unwrap();
     assert_eq!(stored, state);

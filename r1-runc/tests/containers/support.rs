@@ -168,3 +168,11 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
         std::thread::sleep(Duration::from_millis(5));
     }
 }
+
+/// True if a process has ended, reaped or not: who reaps an orphan, and when, is the host's business.
+pub fn ended(pid: i32) -> bool {
+    match fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => stat[stat.rfind(')').unwrap()..].starts_with(") Z"),
+        Err(_) => true,
+    }
+}
