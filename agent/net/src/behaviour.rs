@@ -8,13 +8,14 @@ use std::{
 
 use libp2p::{
     Multiaddr, StreamProtocol, Swarm, SwarmBuilder,
+    allow_block_list::{self, BlockedPeers},
     connection_limits::{self, ConnectionLimits},
     identify,
     identity::{Keypair, secp256k1},
     kad::{self, store::MemoryStore, store::MemoryStoreConfig},
     memory_connection_limits,
     multiaddr::Protocol,
-    noise, ping,
+    noise, ping, quic,
     request_response::{self, ProtocolSupport},
     swarm::NetworkBehaviour,
     tcp, yamux,
@@ -32,12 +33,17 @@ use crate::{
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(300);
 /// Streams of one connection that may be in protocol negotiation.
 const NEGOTIATING_STREAMS: usize = 32;
+/// Bytes that may be under way on one QUIC stream.
+const QUIC_STREAM_WINDOW: u32 = 1 << 20;
+/// Bytes that may be under way on one QUIC connection.
+const QUIC_CONNECTION_WINDOW: u32 = 4 << 20;
 /// What this node calls itself.
 const AGENT: &str = concat!("r1-agent/", env!("CARGO_PKG_VERSION"));
 
 /// All protocols of a node. The limits come first: what they refuse, the others never see.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
+    pub(crate) banned: allow_block_list::Behaviour<BlockedPeers>,
     pub(crate) limits: connection_limits::Behaviour,
     pub(crate) memory: memory_connection_limits::Behaviour,
     pub(crate) identify: identify::Behaviour,
@@ -108,6 +114,7 @@ fn behaviour(
         .with_request_timeout(config.times.request)
         .with_max_concurrent_streams(MAX_REQUEST_STREAMS);
     Ok(Behaviour {
+        banned: allow_block_list::Behaviour::default(),
         limits: connection_limits(&config.limits),
         memory: memory_connection_limits::Behaviour::with_max_bytes(config.limits.memory),
         identify: identify::Behaviour::new(identity),
@@ -120,6 +127,13 @@ fn behaviour(
         ),
         kad: discovery(config, key)?,
     })
+}
+
+/// Bounds what one QUIC connection may make this node hold in memory.
+fn quic_limits(mut quic: quic::Config) -> quic::Config {
+    quic.max_stream_data = QUIC_STREAM_WINDOW;
+    quic.max_connection_data = QUIC_CONNECTION_WINDOW;
+    quic
 }
 
 /// Fails if another process listens on a TCP address. libp2p's listeners set SO_REUSEPORT: two daemons on one port
@@ -155,7 +169,7 @@ pub(crate) fn swarm(
         .with_tokio()
         .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
         .map_err(|error| transport(&error))?
-        .with_quic();
+        .with_quic_config(quic_limits);
     let mut swarm = builder
         .with_behaviour(|_| behaviour)
         .map_err(|error| transport(&error))?

@@ -10,8 +10,10 @@ use crate::{config::Times, peer::split_peer};
 #[derive(Debug)]
 struct Entry {
     address: Multiaddr,
-    /// Who answers there: from `/p2p/…` or learnt by the first connection.
-    peer: Option<PeerId>,
+    /// Who must answer there, from `/p2p/…`.
+    pinned: Option<PeerId>,
+    /// Who answered there last. It is not demanded again: a node may come back with a new key.
+    seen: Option<PeerId>,
     failures: u32,
     not_before: Instant,
     dialling: bool,
@@ -47,9 +49,10 @@ impl Bootstrap {
             .iter()
             .map(split_peer)
             .filter(|(_, peer)| *peer != Some(own))
-            .map(|(address, peer)| Entry {
+            .map(|(address, pinned)| Entry {
                 address,
-                peer,
+                pinned,
+                seen: pinned,
                 failures: 0,
                 not_before: now,
                 dialling: false,
@@ -83,13 +86,13 @@ impl Bootstrap {
         }
         let mut due = Vec::new();
         for (index, entry) in self.entries.iter_mut().enumerate() {
-            let here = entry.peer.is_some_and(|peer| connected(&peer));
+            let here = entry.seen.is_some_and(|peer| connected(&peer));
             if !here && !entry.dialling && entry.not_before <= now {
                 entry.dialling = true;
                 due.push(Due {
                     index,
                     address: entry.address.clone(),
-                    peer: entry.peer,
+                    peer: entry.pinned,
                 });
             }
         }
@@ -99,7 +102,7 @@ impl Bootstrap {
     /// A dial led to a connection with a peer.
     pub(crate) fn established(&mut self, index: usize, peer: PeerId, now: Instant) {
         if let Some(entry) = self.entries.get_mut(index) {
-            entry.peer = Some(peer);
+            entry.seen = Some(peer);
             entry.dialling = false;
             entry.not_before = now + self.times.redial_min;
         }
@@ -117,9 +120,14 @@ impl Bootstrap {
         }
     }
 
+    /// How often in a row dials of an address failed.
+    pub(crate) fn failures(&self, index: usize) -> usize {
+        self.entries.get(index).map_or(0, |entry| entry.failures as usize)
+    }
+
     /// A peer has proved to be a member of this network: its address is worth the shortest pause again.
     pub(crate) fn proved(&mut self, peer: &PeerId) {
-        for entry in self.entries.iter_mut().filter(|entry| entry.peer == Some(*peer)) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.seen == Some(*peer)) {
             entry.failures = 0;
         }
     }
@@ -127,7 +135,7 @@ impl Bootstrap {
     /// A peer was sent away as foreign; its addresses wait as after a failed dial.
     pub(crate) fn foreign(&mut self, peer: &PeerId, now: Instant) {
         for index in 0..self.entries.len() {
-            if self.entries[index].peer == Some(*peer) {
+            if self.entries[index].seen == Some(*peer) {
                 self.failed(index, now);
             }
         }
@@ -197,7 +205,11 @@ mod tests {
         let later = now + Duration::from_secs(1);
         assert!(list.due(later, 1, |other| *other == peer).is_empty());
         assert!(list.due(later, 8, |_| false).is_empty(), "enough peers");
-        assert_eq!(list.due(later, 0, |_| false)[0].peer, Some(peer));
+        assert_eq!(
+            list.due(later, 0, |_| false)[0].peer,
+            None,
+            "another key may answer there now"
+        );
     }
 
     #[test]

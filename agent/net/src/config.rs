@@ -29,6 +29,8 @@ pub const MAX_PENDING_REQUESTS: usize = 256;
 pub const MAX_REQUEST_STREAMS: usize = 32;
 /// Addresses that are remembered of what a peer says about itself.
 pub const MAX_ADDRESSES_PER_PEER: usize = 8;
+/// Banned peers that are remembered; beyond them the oldest ban ends early.
+pub const MAX_BANS: usize = 1024;
 /// How often the gossip mesh is maintained.
 pub const GOSSIP_HEARTBEAT: Duration = Duration::from_secs(1);
 /// How long a message's id is remembered, so that the same message is not handled twice.
@@ -128,7 +130,8 @@ impl Default for Limits {
 /// Times of the network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Times {
-    /// After how long a connection without any use is closed. Default 60 s.
+    /// After how long a connection without any stream is closed. Gossip keeps a stream open to each peer that shares a
+    /// topic, so connections between nodes stay. Default 60 s.
     pub idle: Duration,
     /// Between two pings of a connection. Default 20 s.
     pub ping: Duration,
@@ -137,6 +140,8 @@ pub struct Times {
     pub validation: Duration,
     /// How long a request may take in all, both for the asker and for the answerer. Default 10 s.
     pub request: Duration,
+    /// How long a peer whose score fell to the bottom is not let in again. Default 5 min.
+    pub ban: Duration,
     /// First pause before a bootstrap peer is dialled again; doubles at each failure. Default 500 ms.
     pub redial_min: Duration,
     /// Longest such pause. Default 60 s.
@@ -152,6 +157,7 @@ impl Default for Times {
             ping: Duration::from_secs(20),
             validation: Duration::from_secs(5),
             request: Duration::from_secs(10),
+            ban: Duration::from_secs(300),
             redial_min: Duration::from_millis(500),
             redial_max: Duration::from_secs(60),
             redial_max_alone: Duration::from_secs(5),
@@ -170,7 +176,8 @@ pub struct Config {
     pub listen: Vec<Multiaddr>,
     /// Addresses under which others reach this node, where they differ from `listen` (forwarded ports).
     pub external: Vec<Multiaddr>,
-    /// Peers to stay connected with while there are fewer than `enough_peers`; `/p2p/…` at the end is honoured.
+    /// Peers to stay connected with while there are fewer than `enough_peers`; `/p2p/…` at the end is honoured, a name
+    /// (`/dns4/…`, `/dns6/…`, `/dns/…`) is resolved at each dial.
     pub bootstrap: Vec<Multiaddr>,
     /// With so many peers, lost bootstrap peers are left alone. Default 8.
     pub enough_peers: usize,
@@ -262,6 +269,7 @@ impl Config {
             ("times.ping", times.ping, 3600),
             ("times.validation", times.validation, 30),
             ("times.request", times.request, 300),
+            ("times.ban", times.ban, 86_400),
             ("times.redial_min", times.redial_min, 3600),
             ("times.redial_max", times.redial_max, 3600),
             ("times.redial_max_alone", times.redial_max_alone, 3600),

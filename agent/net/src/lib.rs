@@ -24,12 +24,14 @@ mod metrics;
 mod peer;
 mod rate;
 mod request;
+mod resolve;
 mod task;
 
 pub use config::{
     COMMAND_QUEUE, Config, DUPLICATE_MEMORY, EVENT_QUEUE, GOSSIP_HEARTBEAT, IDENTIFY_PATIENCE, Limits,
-    MAX_ADDRESSES_PER_PEER, MAX_BODY, MAX_NAMES, MAX_NETWORK_NAME, MAX_PENDING_REPLIES, MAX_PENDING_REQUESTS,
-    MAX_PENDING_VERDICTS, MAX_REQUEST_STREAMS, MAX_SHORT_NAME, ProtocolConfig, Times, TopicConfig,
+    MAX_ADDRESSES_PER_PEER, MAX_BANS, MAX_BODY, MAX_NAMES, MAX_NETWORK_NAME, MAX_PENDING_REPLIES,
+    MAX_PENDING_REQUESTS, MAX_PENDING_VERDICTS, MAX_REQUEST_STREAMS, MAX_SHORT_NAME, ProtocolConfig, Times,
+    TopicConfig,
 };
 pub use error::{NetError, Refusal};
 pub use handle::{Acceptance, Event, GossipMessage, Handle, Reply, Request, State, Verdict};

@@ -55,13 +55,15 @@ pub struct Metrics {
     /// already existed are not counted.
     pub dial_failures: Counter,
     /// Incoming connections that failed in their handshake (garbage, wrong protocol, broken off). Those refused by
-    /// a limit are not counted here.
+    /// a limit or a ban are not counted here.
     pub handshake_failures: Counter,
-    /// Connections refused by a connection or memory limit, both directions.
+    /// Connections refused by a connection or memory limit or because the peer is banned, both directions.
     pub connections_refused: Counter,
     /// Peers that were disconnected because they belong to another network, have no secp256k1 key or did not say
     /// in time who they are.
     pub foreign_peers: Counter,
+    /// Peers banned because their score fell to the bottom; each ban counts.
+    pub bans: Counter,
     /// Messages published by this node and handed to at least one peer.
     pub published: PerTopic,
     /// Messages of peers that the application accepted; duplicates are not counted.
@@ -138,6 +140,7 @@ impl Metrics {
     }
 
     fn register_gossip(&self, net: &mut Registry) {
+        net.register("bans", "Peers banned for their score", self.bans.clone());
         for (name, help, family) in [
             ("gossip_published", "Own messages sent", &self.published),
             ("gossip_accepted", "Messages accepted", &self.accepted),

@@ -11,7 +11,7 @@ use std::{
 
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use libp2p::{
-    PeerId, Swarm,
+    Multiaddr, PeerId, Swarm,
     gossipsub::MessageId,
     request_response::{OutboundRequestId, ResponseChannel},
     swarm::{ConnectionId, SwarmEvent},
@@ -47,6 +47,12 @@ struct Peer {
     since: Instant,
     /// True once it has said that it belongs to this network.
     member: bool,
+    /// The address at which this node dialled it.
+    dialled: Option<Multiaddr>,
+    /// True if it is on this machine, by its connection's address.
+    local: bool,
+    /// Where it says it listens; the first [`crate::MAX_ADDRESSES_PER_PEER`] are remembered.
+    listens: Vec<Multiaddr>,
 }
 
 /// An own request that waits for its answer.
@@ -71,6 +77,13 @@ struct Answered {
     response: Response,
 }
 
+/// A bootstrap name that was looked up.
+struct Resolved {
+    index: usize,
+    peer: Option<PeerId>,
+    addresses: std::io::Result<Vec<Multiaddr>>,
+}
+
 /// The network task. The swarm is dropped before the command queue, so that a closed queue means closed sockets.
 struct Task {
     swarm: Swarm<Behaviour>,
@@ -92,6 +105,10 @@ struct Task {
     neighbours: Buckets<PeerId>,
     authors: Buckets<NodeAddress>,
     requesters: Buckets<PeerId>,
+    /// Bootstrap names being resolved.
+    lookups: FuturesUnordered<BoxFuture<'static, Resolved>>,
+    /// Banned peers and when they may come back, oldest first.
+    bans: VecDeque<(PeerId, Instant)>,
     /// Recent rate-limit hits of neighbours; they lower the score.
     penalties: HashMap<PeerId, f64>,
     events: mpsc::Sender<Event>,
@@ -145,6 +162,8 @@ pub fn spawn(config: Config, metrics: Metrics) -> Result<(Handle, mpsc::Receiver
         asked: HashMap::new(),
         verdicts: FuturesUnordered::new(),
         replies: FuturesUnordered::new(),
+        lookups: FuturesUnordered::new(),
+        bans: VecDeque::new(),
         penalties: HashMap::new(),
         events,
         state,
@@ -176,6 +195,7 @@ impl Task {
                     Ok(permit) => self.announce(permit),
                     Err(_) => break,
                 },
+                Some(resolved) = self.lookups.next() => self.on_resolved(resolved),
                 () = events.closed() => break,
                 _ = housekeeping.tick() => self.housekeep(),
             }
@@ -261,6 +281,8 @@ impl Task {
         self.drop_silent_peers(now);
         self.dial_bootstrap(now);
         self.forgive();
+        self.ban_the_worst(now);
+        self.end_bans(now);
         self.neighbours.sweep(now);
         self.authors.sweep(now);
         self.requesters.sweep(now);

@@ -1,23 +1,30 @@
 //! Connections: who is here, who belongs to the network, whom to dial.
 
-use std::{error::Error, time::Instant};
+use std::time::Instant;
 
 use libp2p::{
-    Multiaddr, PeerId, connection_limits, identify, memory_connection_limits,
+    Multiaddr, PeerId,
+    core::ConnectedPoint,
+    identify,
     swarm::{
-        ConnectionDenied, ConnectionId, DialError, ListenError, SwarmEvent,
+        ConnectionId, DialError, ListenError, SwarmEvent,
         dial_opts::{DialOpts, PeerCondition},
     },
 };
 
-use super::{BehaviourEvent, Peer, Task};
+use super::{BehaviourEvent, Peer, Resolved, Task};
 use crate::{
     NetError,
     behaviour::protocol_version,
     bootstrap::Due,
-    config::{IDENTIFY_PATIENCE, MAX_ADDRESSES_PER_PEER},
+    config::{IDENTIFY_PATIENCE, MAX_ADDRESSES_PER_PEER, MAX_BANS},
+    gossip::GRAYLIST_BELOW,
     peer::{is_loopback, node_address, split_peer},
+    resolve::{is_named, resolve},
 };
+
+/// A peer that is connected or being dialled is not dialled again.
+const UNLESS_THERE: PeerCondition = PeerCondition::DisconnectedAndNotDialing;
 
 impl Task {
     pub(super) fn on_connection(&mut self, event: SwarmEvent<BehaviourEvent>) {
@@ -25,9 +32,10 @@ impl Task {
             SwarmEvent::ConnectionEstablished {
                 peer_id,
                 connection_id,
+                endpoint,
                 ..
             } => {
-                self.on_established(peer_id, connection_id);
+                self.on_established(peer_id, connection_id, &endpoint);
             }
             SwarmEvent::ConnectionClosed {
                 peer_id,
@@ -61,7 +69,7 @@ impl Task {
         self.state.send_modify(|state| change(&mut state.listen));
     }
 
-    fn on_established(&mut self, id: PeerId, connection: ConnectionId) {
+    fn on_established(&mut self, id: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
         let now = Instant::now();
         if let Some(index) = self.dials.remove(&connection) {
             self.bootstrap.established(index, id, now);
@@ -74,8 +82,14 @@ impl Task {
             connections: 0,
             since: now,
             member: false,
+            dialled: None,
+            local: is_loopback(endpoint.get_remote_address()),
+            listens: Vec::new(),
         });
         peer.connections += 1;
+        if let ConnectedPoint::Dialer { address, .. } = endpoint {
+            peer.dialled = Some(split_peer(address).0);
+        }
         if address.is_none() {
             self.send_away(id, "its key is not secp256k1");
         }
@@ -122,22 +136,60 @@ impl Task {
             return;
         }
         let new = !std::mem::replace(&mut peer.member, true);
-        self.learn_addresses(peer_id, info.listen_addrs, &info.observed_addr);
+        if new {
+            // What it said in earlier sessions may be stale; and a table entry must not grow with each session.
+            let dialled = peer.dialled.clone();
+            self.swarm.behaviour_mut().kad.remove_peer(&peer_id);
+            if let Some(address) = dialled {
+                self.swarm.behaviour_mut().kad.add_address(&peer_id, address);
+            }
+        }
+        self.learn_addresses(peer_id, info.listen_addrs);
         if new {
             self.bootstrap.proved(&peer_id);
             self.membership_changed(peer_id);
         }
     }
 
-    /// Remembers where a peer says it listens. Loopback addresses are believed only of a peer on this machine.
-    fn learn_addresses(&mut self, id: PeerId, said: Vec<Multiaddr>, observed: &Multiaddr) {
-        let local = is_loopback(observed);
-        let usable = said.into_iter().filter(|address| local || !is_loopback(address));
-        for address in usable.take(MAX_ADDRESSES_PER_PEER) {
+    /// Remembers where a peer says it listens. Loopback addresses are believed only of a peer on this machine: others
+    /// would make this node and its neighbours dial themselves.
+    fn learn_addresses(&mut self, id: PeerId, said: Vec<Multiaddr>) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        for address in said {
             let (address, named) = split_peer(&address);
-            if named.is_none_or(|named| named == id) {
+            let usable = named.is_none_or(|named| named == id) && (peer.local || !is_loopback(&address));
+            if usable && peer.listens.len() < MAX_ADDRESSES_PER_PEER && !peer.listens.contains(&address) {
+                peer.listens.push(address.clone());
                 self.swarm.behaviour_mut().kad.add_address(&id, address);
             }
+        }
+    }
+
+    /// Ends the connections of peers whose gossip is dropped anyway: their messages would still cost a signature check
+    /// each.
+    pub(super) fn ban_the_worst(&mut self, now: Instant) {
+        let gossip = &self.swarm.behaviour().gossip;
+        let bottom = |id: &PeerId| gossip.peer_score(id).is_some_and(|score| score < GRAYLIST_BELOW);
+        let worst: Vec<_> = self.peers.keys().filter(|id| bottom(id)).copied().collect();
+        for id in worst {
+            if !self.swarm.behaviour_mut().banned.block_peer(id) {
+                continue;
+            }
+            tracing::info!(peer = %id, "peer banned for its score");
+            self.metrics.bans.inc();
+            self.bans.push_back((id, now + self.config.times.ban));
+        }
+    }
+
+    /// Lets peers in again whose ban is over.
+    pub(super) fn end_bans(&mut self, now: Instant) {
+        while let Some((id, until)) = self.bans.front().copied()
+            && (until <= now || self.bans.len() > MAX_BANS)
+        {
+            self.bans.pop_front();
+            self.swarm.behaviour_mut().banned.unblock_peer(id);
         }
     }
 
@@ -161,13 +213,55 @@ impl Task {
             peers.contains_key(id) || swarm.is_connected(id)
         });
         for Due { index, address, peer } in due {
-            let options = dial_options(address.clone(), peer);
-            self.dials.insert(options.connection_id(), index);
-            let connection = options.connection_id();
-            if let Err(error) = self.swarm.dial(options) {
-                tracing::debug!(%address, %error, "bootstrap dial refused");
-                self.on_dial_error(connection, &error);
+            if is_named(&address) {
+                self.lookups.push(Box::pin(async move {
+                    let addresses = resolve(&address).await;
+                    Resolved {
+                        index,
+                        peer,
+                        addresses,
+                    }
+                }));
+            } else {
+                self.dial_entry(index, dial_options(address, peer));
             }
+        }
+    }
+
+    /// A bootstrap name was looked up: dial what it stands for; without a peer id one address at a time.
+    pub(super) fn on_resolved(&mut self, resolved: Resolved) {
+        let Resolved {
+            index,
+            peer,
+            addresses,
+        } = resolved;
+        let addresses = addresses.unwrap_or_else(|error| {
+            tracing::debug!(%error, "bootstrap name not resolved");
+            Vec::new()
+        });
+        if addresses.is_empty() {
+            self.metrics.dial_failures.inc();
+            self.bootstrap.failed(index, Instant::now());
+            return;
+        }
+        let options = match peer {
+            Some(peer) => DialOpts::peer_id(peer)
+                .condition(UNLESS_THERE)
+                .addresses(addresses)
+                .build(),
+            None => {
+                let turn = self.bootstrap.failures(index) % addresses.len();
+                dial_options(addresses[turn].clone(), None)
+            }
+        };
+        self.dial_entry(index, options);
+    }
+
+    fn dial_entry(&mut self, index: usize, options: DialOpts) {
+        let connection = options.connection_id();
+        self.dials.insert(connection, index);
+        if let Err(error) = self.swarm.dial(options) {
+            self.on_dial_error(connection, &error);
         }
     }
 
@@ -192,7 +286,7 @@ impl Task {
                 }
                 return;
             }
-            DialError::Denied { cause } if is_limit(cause) => {
+            DialError::Denied { .. } => {
                 self.metrics.connections_refused.inc();
             }
             DialError::DialPeerConditionFalse(_) => {}
@@ -208,7 +302,7 @@ impl Task {
 
     fn on_listen_error(&mut self, error: &ListenError) {
         match error {
-            ListenError::Denied { cause } if is_limit(cause) => {
+            ListenError::Denied { .. } => {
                 self.metrics.connections_refused.inc();
             }
             _ => {
@@ -223,17 +317,9 @@ impl Task {
 fn dial_options(address: Multiaddr, peer: Option<PeerId>) -> DialOpts {
     match peer {
         Some(peer) => DialOpts::peer_id(peer)
-            .condition(PeerCondition::DisconnectedAndNotDialing)
+            .condition(UNLESS_THERE)
             .addresses(vec![address])
             .build(),
         None => DialOpts::unknown_peer_id().address(address).build(),
     }
-}
-
-/// True if a connection was refused by a connection or memory limit.
-fn is_limit(cause: &ConnectionDenied) -> bool {
-    cause.source().is_some_and(|cause| {
-        cause.is::<connection_limits::Exceeded>()
-            || cause.is::<memory_connection_limits::MemoryUsageLimitExceeded>()
-    })
 }

@@ -109,13 +109,14 @@ async fn a_verdict_that_never_comes_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn after_four_rejections_a_peer_is_not_heard() {
+async fn after_four_rejections_a_peer_is_banned() {
     let (first, middle, _last) = line().await;
     let score = {
         let handle = middle.handle.clone();
         async move || handle.score(&address(1)).await.unwrap().unwrap()
     };
-    let (_handle, mut messages) = middle.serve(Acceptance::Reject);
+    let metrics = middle.metrics.clone();
+    let (handle, mut messages) = middle.serve(Acceptance::Reject);
     for number in 0..4 {
         first.publish(format!("bad {number}").as_bytes()).await;
         timeout(PATIENCE, messages.recv()).await.unwrap().unwrap();
@@ -123,6 +124,8 @@ async fn after_four_rejections_a_peer_is_not_heard() {
     eventually(async || score().await < -100.0).await;
     let _ = first.handle.publish(TOPIC, b"bad 5".to_vec()).await;
     assert!(timeout(SILENCE, messages.recv()).await.is_err(), "still heard");
+    eventually(async || handle.peers() == [address(3)]).await;
+    assert_eq!(metrics.bans.get(), 1);
 }
 
 #[tokio::test]

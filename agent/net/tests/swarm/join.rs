@@ -227,3 +227,38 @@ async fn settings_out_of_range_start_nothing() {
     zero.secret = [0; 32].into();
     assert!(matches!(spawn(zero, Metrics::default()), Err(NetError::Secret)));
 }
+
+#[tokio::test]
+async fn a_bootstrap_name_is_resolved() {
+    let first = Node::start(1, config(1)).await;
+    let named = first
+        .multiaddr()
+        .to_string()
+        .replace("/ip4/127.0.0.1/", "/dns4/localhost/");
+    let mut second = config(2);
+    second.bootstrap = vec![
+        named.parse().unwrap(),
+        "/dns4/no-such-host.invalid/tcp/1".parse().unwrap(),
+    ];
+    let second = Node::start(2, second).await;
+    second.has_peers(1).await;
+    eventually(async || second.metric("r1_net_dial_failures_total") >= 1.0).await;
+}
+
+#[tokio::test]
+async fn a_quiet_connection_stays() {
+    let quiet = |number| {
+        let mut config = config(number);
+        config.times.idle = Duration::from_millis(200);
+        config.times.ping = Duration::from_millis(200);
+        config
+    };
+    let first = Node::start(1, quiet(1)).await;
+    let mut second = quiet(2);
+    second.bootstrap = vec![first.multiaddr()];
+    let second = Node::start(2, second).await;
+    second.has_peers(1).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    second.has_peers(1).await;
+    assert_eq!(second.metric("r1_net_connections_opened_total"), 1.0);
+}
