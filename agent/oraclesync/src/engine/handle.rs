@@ -58,7 +58,7 @@ impl Handle {
     }
 
     /// The store, for readers of certificates and evidence.
-    pub fn store(&self) -> &Store {
+    pub fn store(&self) -> &Arc<Store> {
         &self.store
     }
 
