@@ -70,14 +70,16 @@ impl Handle {
 
     /// Waits until the agreement ends by itself, which it should not: the process should then exit and be started
     /// again.
-    pub async fn ended(&self) -> Arc<EngineError> {
+    pub fn ended(&self) -> impl Future<Output = Arc<EngineError>> + Send + use<> {
         let mut ended = self.ended.clone();
-        loop {
-            if let Some(error) = ended.borrow_and_update().clone() {
-                return error;
-            }
-            if ended.changed().await.is_err() {
-                std::future::pending::<()>().await;
+        async move {
+            loop {
+                if let Some(error) = ended.borrow_and_update().clone() {
+                    return error;
+                }
+                if ended.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
             }
         }
     }
