@@ -163,7 +163,7 @@ fn topic_score() -> TopicScoreParams {
     }
 }
 
-fn score_params(topics: &Topics) -> PeerScoreParams {
+fn score_params(topics: &Topics, ban: Duration) -> PeerScoreParams {
     PeerScoreParams {
         topics: topics
             .keys()
@@ -177,6 +177,9 @@ fn score_params(topics: &Topics) -> PeerScoreParams {
             IpAddr::V4(Ipv4Addr::LOCALHOST),
             IpAddr::V6(Ipv6Addr::LOCALHOST),
         ]),
+        // A score does not recover while its peer is away: it must be forgotten before the ban ends, or the peer would
+        // be banned again as soon as it is back.
+        retain_score: ban.mul_f64(0.75),
         behaviour_penalty_threshold: 6.0,
         behaviour_penalty_decay: 0.9,
         ..PeerScoreParams::default()
@@ -221,7 +224,7 @@ pub(crate) fn behaviour(
     )
     .map_err(|error| fault(error.into()))?;
     gossip
-        .with_peer_score(score_params(topics), thresholds())
+        .with_peer_score(score_params(topics, config.times.ban), thresholds())
         .map_err(fault)?;
     for topic in topics.keys() {
         gossip
@@ -276,7 +279,9 @@ mod tests {
             TopicHash::from_raw("t"),
             TopicConfig::new("t", 1),
         )]));
-        score_params(&topics).validate().unwrap();
+        score_params(&topics, Duration::from_secs(300))
+            .validate()
+            .unwrap();
         thresholds().validate().unwrap();
         let announced = MAX_ANNOUNCED_IDS * (32 + 2) + 128;
         assert!(announced < MIN_FRAME);

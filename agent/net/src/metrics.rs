@@ -6,6 +6,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::config::Config;
+
 /// Label of a gossip topic, by its short name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct TopicLabel {
@@ -23,9 +25,9 @@ pub struct ProtocolLabel {
 /// Which way something went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum Direction {
-    /// From a peer.
+    /// From a peer; printed as `In`.
     In,
-    /// To a peer.
+    /// To a peer; printed as `Out`.
     Out,
 }
 
@@ -203,6 +205,45 @@ impl Metrics {
         );
     }
 
+    /// Shows every topic and protocol from the start, with 0: a rate over a line that appears late misses its first step.
+    pub(crate) fn prepare(&self, config: &Config) {
+        let per_topic = [
+            &self.published,
+            &self.accepted,
+            &self.rejected,
+            &self.ignored,
+            &self.dropped,
+            &self.oversized,
+            &self.rate_limited,
+        ];
+        for (topic, family) in config
+            .topics
+            .iter()
+            .flat_map(|topic| per_topic.map(|family| (topic, family)))
+        {
+            let _ = family.get_or_create(&TopicLabel {
+                topic: topic.name.clone(),
+            });
+        }
+        let per_protocol = [
+            &self.requests_in,
+            &self.requests_refused,
+            &self.requests_out,
+            &self.requests_failed,
+        ];
+        for (name, family) in config
+            .protocols
+            .iter()
+            .flat_map(|protocol| per_protocol.map(|family| (&protocol.name, family)))
+        {
+            let _ = family.get_or_create(&ProtocolLabel {
+                protocol: name.clone(),
+            });
+        }
+        self.payload(Direction::In, 0);
+        self.payload(Direction::Out, 0);
+    }
+
     pub(crate) fn payload(&self, direction: Direction, bytes: usize) {
         self.payload_bytes
             .get_or_create(&DirectionLabel { direction })
@@ -222,4 +263,37 @@ pub(crate) fn count_protocol(family: &PerProtocol, protocol: &str) {
             protocol: protocol.into(),
         })
         .inc();
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text::encode;
+
+    use super::*;
+
+    #[test]
+    fn every_name_has_the_prefix_and_appears_once() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        let mut config = Config::new("testnet", [1; 32].into());
+        config.topics = vec![crate::TopicConfig::new("heartbeat/1", 1)];
+        config.protocols = vec![crate::ProtocolConfig::new("table/1", 1, 1)];
+        metrics.prepare(&config);
+        count_topic(&metrics.accepted, "heartbeat/1");
+        metrics.payload(Direction::In, 7);
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        let mut names: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE "))
+            .collect();
+        assert!(names.iter().all(|name| name.starts_with("r1_net_")), "{text}");
+        let count = names.len();
+        assert_eq!(count, 22, "{text}");
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        assert!(text.contains("r1_net_gossip_accepted_total{topic=\"heartbeat/1\"} 1"));
+        assert!(text.contains("r1_net_payload_bytes_total{direction=\"In\"} 7"));
+    }
 }

@@ -134,6 +134,7 @@ pub fn spawn(config: Config, metrics: Metrics) -> Result<(Handle, mpsc::Receiver
             .collect(),
     );
     let swarm = behaviour::swarm(&config, &topics, &protocols, &metrics)?;
+    metrics.prepare(&config);
     let config = Arc::new(config);
     let (command_sender, commands) = mpsc::channel(COMMAND_QUEUE);
     let (events, event_receiver) = mpsc::channel(EVENT_QUEUE);

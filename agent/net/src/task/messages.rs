@@ -20,8 +20,8 @@ use crate::{
 
 /// Score that a neighbour loses per message beyond its rate.
 const RATE_PENALTY: f64 = 1.0;
-/// Lowest that rate-limit hits may bring a score: below the graylist limit, yet forgiven within a minute.
-const MAX_PENALTY: f64 = 200.0;
+/// Most that rate-limit hits may cost: enough to be avoided, not enough to be banned for relaying a busy network alone.
+const MAX_PENALTY: f64 = 90.0;
 /// What is left of a penalty after each housekeeping.
 const FORGIVENESS: f64 = 0.97;
 /// Penalties below this are forgotten.

@@ -277,3 +277,32 @@ async fn an_application_that_sleeps_blocks_nobody() {
     assert!(sleepy.handle.score(&address(2)).await.unwrap().is_some());
     sleepy.has_peers(1).await;
 }
+
+#[tokio::test]
+async fn a_ban_ends_and_is_forgotten() {
+    let mut strict = config(1);
+    strict.times.ban = Duration::from_secs(3);
+    let strict = Node::start(1, strict).await;
+    let mut other = config(2);
+    other.bootstrap = vec![strict.multiaddr()];
+    let other = Node::start(2, other).await;
+    let metrics = strict.metrics.clone();
+    let (handle, mut messages) = strict.serve(Acceptance::Reject);
+    for number in 0..4u8 {
+        other.publish(&[number]).await;
+        timeout(PATIENCE, messages.recv()).await.unwrap().unwrap();
+    }
+    eventually(async || metrics.bans.get() == 1 && handle.peers().is_empty()).await;
+    other.has_peers(0).await;
+    eventually(async || handle.peers() == [address(2)]).await;
+    assert!(
+        metrics.connections_refused.get() > 0,
+        "it was let in while banned"
+    );
+    other.publish(b"better").await;
+    assert_eq!(
+        timeout(PATIENCE, messages.recv()).await.unwrap().unwrap(),
+        b"better"
+    );
+    assert_eq!(metrics.bans.get(), 1);
+}

@@ -262,3 +262,48 @@ async fn a_quiet_connection_stays() {
     second.has_peers(1).await;
     assert_eq!(second.metric("r1_net_connections_opened_total"), 1.0);
 }
+
+#[tokio::test]
+async fn garbage_in_every_protocol_does_no_harm() {
+    let node = Node::start(1, config(1)).await;
+    let (address, peer) = (node.multiaddr(), r1_net::peer_id(&node.address));
+    let noise: Vec<u8> = (0..4096u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 11) as u8)
+        .collect();
+    let long_name = [&[255u8][..], &[b'x'; 255], &[0; 4]].concat();
+    let endless = b"\x06echo/1\xff\xff\xff\xff".to_vec();
+    let promised = b"\x06echo/1\x00\x00\x03\xe8only this".to_vec();
+    for protocol in [
+        "/r1/testnet/request/1",
+        "/r1/testnet/meshsub/1.1.0",
+        "/r1/testnet/meshsub/1.0.0",
+        "/r1/testnet/kad/1",
+        "/ipfs/id/1.0.0",
+        "/ipfs/id/push/1.0.0",
+        "/ipfs/ping/1.0.0",
+    ] {
+        for bytes in [
+            &noise,
+            &long_name,
+            &endless,
+            &promised,
+            &vec![],
+            &vec![0xff; 70_000],
+        ] {
+            stranger::send_noise(&address, peer, protocol, bytes.clone()).await;
+        }
+    }
+    still_works(node).await;
+}
+
+#[tokio::test]
+async fn no_connection_is_taken_beyond_the_memory_limit() {
+    let mut full = config(1);
+    full.limits.memory = 1;
+    let full = Node::start(1, full).await;
+    let mut other = config(2);
+    other.bootstrap = vec![full.multiaddr()];
+    let other = Node::start(2, other).await;
+    eventually(async || full.metric("r1_net_connections_refused_total") >= 1.0).await;
+    assert!(full.handle.peers().is_empty() && other.handle.peers().is_empty());
+}

@@ -1,14 +1,16 @@
 //! A libp2p peer that speaks the protocols and keeps none of the rules.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
-use futures::StreamExt as _;
+use async_trait::async_trait;
+use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, StreamExt as _};
 use libp2p::{
-    Multiaddr, Swarm, SwarmBuilder,
+    Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder,
     gossipsub::{self, IdentTopic, MessageAuthenticity},
     identify,
     identity::Keypair,
     noise,
+    request_response::{self, ProtocolSupport},
     swarm::{NetworkBehaviour, SwarmEvent},
     tcp, yamux,
 };
@@ -99,4 +101,65 @@ impl Stranger {
 /// The topic that all test nodes have.
 pub fn topic() -> IdentTopic {
     IdentTopic::new(format!("r1/testnet/{TOPIC}"))
+}
+
+/// Writes its request as it is into whatever protocol it is told, and reads whatever comes back.
+#[derive(Clone, Default)]
+pub struct Noise;
+
+#[async_trait]
+impl request_response::Codec for Noise {
+    type Protocol = StreamProtocol;
+    type Request = Vec<u8>;
+    type Response = Vec<u8>;
+
+    async fn read_request<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Vec<u8>>
+    where
+        T: AsyncRead + Unpin + Send,
+    {
+        self.read_response(&StreamProtocol::new("/"), io).await
+    }
+
+    async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Vec<u8>>
+    where
+        T: AsyncRead + Unpin + Send,
+    {
+        let mut bytes = Vec::new();
+        io.take(1 << 20).read_to_end(&mut bytes).await?;
+        Ok(bytes)
+    }
+
+    async fn write_request<T>(&mut self, _: &StreamProtocol, io: &mut T, bytes: Vec<u8>) -> io::Result<()>
+    where
+        T: AsyncWrite + Unpin + Send,
+    {
+        io.write_all(&bytes).await
+    }
+
+    async fn write_response<T>(&mut self, _: &StreamProtocol, io: &mut T, bytes: Vec<u8>) -> io::Result<()>
+    where
+        T: AsyncWrite + Unpin + Send,
+    {
+        io.write_all(&bytes).await
+    }
+}
+
+/// Dials a node, sends bytes in a protocol and returns once the node has answered or hung up.
+pub async fn send_noise(node: &Multiaddr, peer: PeerId, protocol: &str, bytes: Vec<u8>) {
+    let name = StreamProtocol::try_from_owned(protocol.into()).unwrap();
+    let settings = request_response::Config::default().with_request_timeout(Duration::from_secs(3));
+    let noise = request_response::Behaviour::<Noise>::new([(name, ProtocolSupport::Outbound)], settings);
+    let mut swarm = SwarmBuilder::with_existing_identity(secp256k1())
+        .with_tokio()
+        .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
+        .unwrap()
+        .with_behaviour(|_| noise)
+        .unwrap()
+        .build();
+    swarm.add_peer_address(peer, node.clone());
+    swarm.behaviour_mut().send_request(&peer, bytes);
+    let done = timeout(PATIENCE, async {
+        while !matches!(swarm.select_next_some().await, SwarmEvent::Behaviour(_)) {}
+    });
+    assert!(done.await.is_ok(), "neither answer nor error");
 }
