@@ -24,7 +24,11 @@ pub struct Tip {
 impl Tip {
     /// Where every chain of a network begins.
     pub fn genesis(network: Hash) -> Self {
-        Self { height: 0, id: network, timestamp_ms: 0 }
+        Self {
+            height: 0,
+            id: network,
+            timestamp_ms: 0,
+        }
     }
 }
 
@@ -134,8 +138,16 @@ impl EpochClose {
     pub fn verify(&self, domain: &Domain, set: &ValidatorSet) -> Result<(), BlockError> {
         let mut last = None;
         for table in &self.tables {
-            let refuse = |why| Err(BlockError::Table { epoch: self.epoch, oracle: table.oracle, why });
-            let Some(oracle) = set.by_node(&table.oracle) else { return refuse("it is not an oracle") };
+            let refuse = |why| {
+                Err(BlockError::Table {
+                    epoch: self.epoch,
+                    oracle: table.oracle,
+                    why,
+                })
+            };
+            let Some(oracle) = set.by_node(&table.oracle) else {
+                return refuse("it is not an oracle");
+            };
             if last.is_some_and(|last| last >= table.oracle) {
                 return refuse("twice there or out of order");
             }
@@ -151,7 +163,11 @@ impl EpochClose {
             Ok(())
         } else {
             let (tables, oracles) = (self.tables.len(), set.len());
-            Err(BlockError::TooFewTables { epoch: self.epoch, tables, oracles })
+            Err(BlockError::TooFewTables {
+                epoch: self.epoch,
+                tables,
+                oracles,
+            })
         }
     }
 
@@ -173,14 +189,21 @@ impl Block {
             return Err(BlockError::Network { height });
         }
         if Some(height) != tip.height.checked_add(1) {
-            return Err(BlockError::Height { height, tip: tip.height });
+            return Err(BlockError::Height {
+                height,
+                tip: tip.height,
+            });
         }
         if self.parent != tip.id {
             return Err(BlockError::Parent { height });
         }
         if self.timestamp_ms < tip.timestamp_ms {
             let (timestamp_ms, parent_ms) = (self.timestamp_ms, tip.timestamp_ms);
-            return Err(BlockError::Time { height, timestamp_ms, parent_ms });
+            return Err(BlockError::Time {
+                height,
+                timestamp_ms,
+                parent_ms,
+            });
         }
         if self.epoch_close.is_none() && self.txs.is_empty() {
             return Err(BlockError::Empty { height });
@@ -190,7 +213,11 @@ impl Block {
 
     /// The tip a chain has once this block is decided; `payload` is its bytes.
     pub fn tip(&self, payload: &[u8]) -> Tip {
-        Tip { height: self.height, id: keccak(payload), timestamp_ms: self.timestamp_ms }
+        Tip {
+            height: self.height,
+            id: keccak(payload),
+            timestamp_ms: self.timestamp_ms,
+        }
     }
 
     /// Its bytes: what is proposed, hashed and stored.
@@ -199,10 +226,12 @@ impl Block {
     /// [`DecodeError`] if it has more of something than [`Block::decode`] accepts, so that no one proposes what
     /// nobody can read.
     pub fn encode(&self) -> Result<Vec<u8>, DecodeError> {
-        let epoch_close = self
-            .epoch_close
-            .as_ref()
-            .map(|close| (close.epoch, close.tables.iter().map(SignedTable::to_wire).collect()));
+        let epoch_close = self.epoch_close.as_ref().map(|close| {
+            (
+                close.epoch,
+                close.tables.iter().map(SignedTable::to_wire).collect(),
+            )
+        });
         let wire = WireBlock {
             network: self.network,
             height: self.height,
@@ -214,7 +243,11 @@ impl Block {
         wire.check()?;
         let bytes = wire::encode(&wire);
         if bytes.len() > MAX_BLOCK_BYTES {
-            return Err(DecodeError::TooLong { what: "block", len: bytes.len(), limit: MAX_BLOCK_BYTES });
+            return Err(DecodeError::TooLong {
+                what: "block",
+                len: bytes.len(),
+                limit: MAX_BLOCK_BYTES,
+            });
         }
         Ok(bytes)
     }
@@ -229,7 +262,10 @@ impl Block {
         let epoch_close = match wire.epoch_close {
             None => None,
             Some((epoch, tables)) => {
-                let tables = tables.into_iter().map(SignedTable::from_wire).collect::<Result<_, _>>()?;
+                let tables = tables
+                    .into_iter()
+                    .map(SignedTable::from_wire)
+                    .collect::<Result<_, _>>()?;
                 Some(EpochClose { epoch, tables })
             }
         };
@@ -276,6 +312,9 @@ impl DecidedBlock {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let (payload, certificate): (Vec<u8>, WireCertificate) =
             wire::decode("decided block", bytes, MAX_DECIDED_BYTES)?;
-        Ok(Self { payload, certificate: Certificate::from_wire(certificate)? })
+        Ok(Self {
+            payload,
+            certificate: Certificate::from_wire(certificate)?,
+        })
     }
 }

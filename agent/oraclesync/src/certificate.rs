@@ -47,7 +47,11 @@ impl ValidatorSet {
         let mut oracles = Vec::new();
         for node in addresses {
             let key = public_key(&node)?;
-            oracles.push(Oracle { eth: eth_address(&key), node, key });
+            oracles.push(Oracle {
+                eth: eth_address(&key),
+                node,
+                key,
+            });
         }
         oracles.sort_unstable_by_key(|oracle| oracle.eth);
         oracles.dedup_by_key(|oracle| oracle.eth);
@@ -71,7 +75,10 @@ impl ValidatorSet {
 
     /// The oracle of an EVM address.
     pub fn by_eth(&self, eth: &EthAddress) -> Option<&Oracle> {
-        self.oracles.binary_search_by_key(eth, |oracle| oracle.eth).ok().map(|index| &self.oracles[index])
+        self.oracles
+            .binary_search_by_key(eth, |oracle| oracle.eth)
+            .ok()
+            .map(|index| &self.oracles[index])
     }
 
     /// The oracle of a node address.
@@ -120,7 +127,9 @@ pub enum CertificateError {
         signer: EthAddress,
     },
     /// Not more than two thirds signed.
-    #[error("certificate of height {height}: {signed} of {oracles} oracles signed, more than two thirds must")]
+    #[error(
+        "certificate of height {height}: {signed} of {oracles} oracles signed, more than two thirds must"
+    )]
     TooFew {
         /// The certificate's height.
         height: u64,
@@ -163,19 +172,31 @@ impl Certificate {
         let digest = domain.precommit(height, self.round, &self.value_id);
         let mut seen = BTreeSet::new();
         for (signer, signature) in &self.signatures {
-            let oracle =
-                set.by_eth(signer).ok_or(CertificateError::Stranger { height, signer: *signer })?;
+            let oracle = set.by_eth(signer).ok_or(CertificateError::Stranger {
+                height,
+                signer: *signer,
+            })?;
             if !seen.insert(*signer) {
-                return Err(CertificateError::Twice { height, signer: *signer });
+                return Err(CertificateError::Twice {
+                    height,
+                    signer: *signer,
+                });
             }
             if !verify(&oracle.key, &digest, signature) {
-                return Err(CertificateError::Signature { height, signer: *signer });
+                return Err(CertificateError::Signature {
+                    height,
+                    signer: *signer,
+                });
             }
         }
         if set.is_quorum(seen.len()) {
             Ok(())
         } else {
-            Err(CertificateError::TooFew { height, signed: seen.len(), oracles: set.len() })
+            Err(CertificateError::TooFew {
+                height,
+                signed: seen.len(),
+                oracles: set.len(),
+            })
         }
     }
 
@@ -197,14 +218,27 @@ impl Certificate {
             height: self.height,
             round: self.round,
             value_id: self.value_id,
-            signatures: self.signatures.iter().map(|(signer, s)| (*signer.as_bytes(), *s)).collect(),
+            signatures: self
+                .signatures
+                .iter()
+                .map(|(signer, s)| (*signer.as_bytes(), *s))
+                .collect(),
         }
     }
 
     pub(crate) fn from_wire(wire: WireCertificate) -> Result<Self, DecodeError> {
         wire::at_most("certificate", "signatures", wire.signatures.len(), MAX_ORACLES)?;
-        let signatures = wire.signatures.into_iter().map(|(signer, s)| (EthAddress::new(signer), s)).collect();
-        Ok(Self { height: wire.height, round: wire.round, value_id: wire.value_id, signatures })
+        let signatures = wire
+            .signatures
+            .into_iter()
+            .map(|(signer, s)| (EthAddress::new(signer), s))
+            .collect();
+        Ok(Self {
+            height: wire.height,
+            round: wire.round,
+            value_id: wire.value_id,
+            signatures,
+        })
     }
 }
 

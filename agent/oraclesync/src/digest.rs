@@ -15,8 +15,7 @@ const DOMAIN_TYPE: &[u8] = b"EIP712Domain(string name,string version,uint256 cha
 const DOMAIN_NAME: &[u8] = b"Ratio1 OracleSync";
 const DOMAIN_VERSION: &[u8] = b"1";
 const VOTE_TYPE: &[u8] = b"Vote(uint8 step,uint64 height,uint64 roundPlus1,bytes32 value)";
-const PROPOSAL_TYPE: &[u8] =
-    b"Proposal(uint64 height,uint64 roundPlus1,bytes32 value,uint64 polRoundPlus1)";
+const PROPOSAL_TYPE: &[u8] = b"Proposal(uint64 height,uint64 roundPlus1,bytes32 value,uint64 polRoundPlus1)";
 const PART_TYPE: &[u8] = b"Part(uint64 height,uint64 roundPlus1,bytes32 value)";
 const TABLE_TYPE: &[u8] = b"Table(uint64 epoch,bytes32 body)";
 const GENESIS_TAG: &[u8] = b"r1/genesis/1";
@@ -45,7 +44,11 @@ pub fn network_hash(genesis: &Genesis) -> Hash {
     for oracle in oracles {
         hasher.update(oracle.as_compressed());
     }
-    let mut licences: Vec<_> = genesis.licences.iter().map(|licence| (licence.id, licence.owner)).collect();
+    let mut licences: Vec<_> = genesis
+        .licences
+        .iter()
+        .map(|licence| (licence.id, licence.owner))
+        .collect();
     licences.sort_unstable();
     hasher.update((licences.len() as u64).to_be_bytes());
     for (id, owner) in licences {
@@ -65,8 +68,16 @@ pub struct Domain {
 impl Domain {
     /// The domain of a network of this chain id and [`network_hash`] (which becomes the salt).
     pub fn new(chain_id: u64, network: Hash) -> Self {
-        let words = [keccak(DOMAIN_NAME), keccak(DOMAIN_VERSION), word(chain_id), network];
-        Self { separator: hash_struct(DOMAIN_TYPE, &words), network }
+        let words = [
+            keccak(DOMAIN_NAME),
+            keccak(DOMAIN_VERSION),
+            word(chain_id),
+            network,
+        ];
+        Self {
+            separator: hash_struct(DOMAIN_TYPE, &words),
+            network,
+        }
     }
 
     /// The domain of a genesis.
@@ -86,8 +97,12 @@ impl Domain {
 
     /// What a vote signs; no value is `nil`.
     pub(crate) fn vote(&self, step: u8, height: u64, round: Option<u32>, value: Option<&Hash>) -> Hash {
-        let words =
-            [word(u64::from(step)), word(height), round_word(round), value.copied().unwrap_or_default()];
+        let words = [
+            word(u64::from(step)),
+            word(height),
+            round_word(round),
+            value.copied().unwrap_or_default(),
+        ];
         self.wrap(VOTE_TYPE, &words)
     }
 
@@ -99,7 +114,10 @@ impl Domain {
         value: &Hash,
         pol_round: Option<u32>,
     ) -> Hash {
-        self.wrap(PROPOSAL_TYPE, &[word(height), round_word(round), *value, round_word(pol_round)])
+        self.wrap(
+            PROPOSAL_TYPE,
+            &[word(height), round_word(round), *value, round_word(pol_round)],
+        )
     }
 
     /// What the part that carries a proposal's payload signs.

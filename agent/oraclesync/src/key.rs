@@ -100,7 +100,11 @@ impl OracleKey {
         let mut point = [0; 33];
         point.copy_from_slice(public.to_encoded_point(true).as_bytes());
         let node = NodeAddress::from_compressed(point).ok_or(KeyError::Secret)?;
-        Ok(Self { secret, node, eth: eth_address(&public) })
+        Ok(Self {
+            secret,
+            node,
+            eth: eth_address(&public),
+        })
     }
 
     /// The node address.
@@ -115,7 +119,10 @@ impl OracleKey {
 
     /// Signs a digest (deterministic, RFC 6979; low S).
     pub fn sign(&self, digest: &Hash) -> Signature {
-        let raw: Ecdsa = self.secret.sign_prehash(digest).expect("a 32-byte digest can always be signed");
+        let raw: Ecdsa = self
+            .secret
+            .sign_prehash(digest)
+            .expect("a 32-byte digest can always be signed");
         Signature::of_ecdsa(&raw.normalize_s().unwrap_or(raw))
     }
 
@@ -127,5 +134,12 @@ impl OracleKey {
 impl std::fmt::Debug for OracleKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "OracleKey({})", self.node)
+    }
+}
+
+impl From<&r1_identity::NodeKey> for OracleKey {
+    /// The node's own key signs its votes.
+    fn from(key: &r1_identity::NodeKey) -> Self {
+        Self::from_secret(&key.secret_bytes()).expect("a node key is a secp256k1 scalar")
     }
 }

@@ -45,7 +45,11 @@ impl Follower {
     /// [`KeyError::Point`] if an oracle of the genesis is not a point of the curve.
     pub fn new(genesis: &Genesis) -> Result<Self, KeyError> {
         let domain = Domain::of(genesis);
-        Ok(Self { domain, set: ValidatorSet::from_genesis(genesis)?, tip: Tip::genesis(domain.network()) })
+        Ok(Self {
+            domain,
+            set: ValidatorSet::from_genesis(genesis)?,
+            tip: Tip::genesis(domain.network()),
+        })
     }
 
     /// The last block accepted.

@@ -24,8 +24,10 @@ pub fn median(oracles: usize, tables: &[&BTreeMap<NodeAddress, u8>]) -> Outcome 
     }
     let nodes: BTreeSet<&NodeAddress> = tables.iter().flat_map(|table| table.keys()).collect();
     let agreed = nodes.into_iter().filter_map(|node| {
-        let mut values: Vec<u8> =
-            tables.iter().map(|table| table.get(node).copied().unwrap_or(0)).collect();
+        let mut values: Vec<u8> = tables
+            .iter()
+            .map(|table| table.get(node).copied().unwrap_or(0))
+            .collect();
         let value = middle(&mut values);
         (value != 0).then_some((*node, value))
     });
@@ -46,7 +48,11 @@ fn middle(values: &mut [u8]) -> u8 {
     }
     let sum = u16::from(values[half - 1]) + u16::from(values[half]);
     let floor = sum / 2;
-    let rounded = if sum % 2 == 1 && floor % 2 == 1 { floor + 1 } else { floor };
+    let rounded = if sum % 2 == 1 && floor % 2 == 1 {
+        floor + 1
+    } else {
+        floor
+    };
     u8::try_from(rounded).expect("the mean of two bytes is a byte")
 }
 
@@ -64,8 +70,10 @@ mod tests {
 
     /// The agreed value of one node out of what each table says of it (`None`: absent).
     fn agreed(oracles: usize, said: &[Option<u8>]) -> Option<u8> {
-        let tables: Vec<BTreeMap<_, _>> =
-            said.iter().map(|value| value.map(|v| (node(1), v)).into_iter().collect()).collect();
+        let tables: Vec<BTreeMap<_, _>> = said
+            .iter()
+            .map(|value| value.map(|v| (node(1), v)).into_iter().collect())
+            .collect();
         match median(oracles, &tables.iter().collect::<Vec<_>>()) {
             Outcome::Agreed(map) => Some(map.get(&node(1)).copied().unwrap_or(0)),
             Outcome::Faulty => None,
@@ -94,7 +102,11 @@ mod tests {
 
     #[test]
     fn too_few_tables_make_the_epoch_faulty() {
-        assert_eq!(agreed(3, &[Some(5), Some(5)]), None, "two of three is not more than two thirds");
+        assert_eq!(
+            agreed(3, &[Some(5), Some(5)]),
+            None,
+            "two of three is not more than two thirds"
+        );
         assert_eq!(agreed(4, &[Some(5), Some(5), Some(5)]), Some(5));
         assert_eq!(agreed(4, &[Some(5), Some(5)]), None);
         assert_eq!(agreed(1, &[]), None);

@@ -53,23 +53,47 @@ impl Metrics {
         let metrics = Self::default();
         let registry = registry.sub_registry_with_prefix("r1_oraclesync");
         registry.register("height", "Last decided height", metrics.height.clone());
-        registry.register("heights", "Heights decided since the start", metrics.heights.clone());
-        registry.register("synced_heights", "Of these, heights fetched from peers", metrics.synced.clone());
+        registry.register(
+            "heights",
+            "Heights decided since the start",
+            metrics.heights.clone(),
+        );
+        registry.register(
+            "synced_heights",
+            "Of these, heights fetched from peers",
+            metrics.synced.clone(),
+        );
         registry.register("rounds", "Rounds started since the start", metrics.rounds.clone());
         registry.register(
             "decide_seconds",
             "Time from the first sight of a height to its decision",
             metrics.decide.clone(),
         );
-        registry.register("signers", "Signatures in the last certificate", metrics.signers.clone());
-        registry.register("evidence", "Pairs of contradicting signed messages seen", metrics.evidence.clone());
-        registry.register("refused_payloads", "Payloads found invalid", metrics.refused.clone());
+        registry.register(
+            "signers",
+            "Signatures in the last certificate",
+            metrics.signers.clone(),
+        );
+        registry.register(
+            "evidence",
+            "Pairs of contradicting signed messages seen",
+            metrics.evidence.clone(),
+        );
+        registry.register(
+            "refused_payloads",
+            "Payloads found invalid",
+            metrics.refused.clone(),
+        );
         registry.register(
             "dropped_parts",
             "Proposal parts dropped: wrong proposer, signature, height or over a limit",
             metrics.dropped.clone(),
         );
-        registry.register("empty_turns", "Own turns with nothing to propose", metrics.unanswered.clone());
+        registry.register(
+            "empty_turns",
+            "Own turns with nothing to propose",
+            metrics.unanswered.clone(),
+        );
         metrics
     }
 }

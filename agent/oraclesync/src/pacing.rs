@@ -37,7 +37,10 @@ pub fn start(situation: &Situation, interval_ms: u64) -> Start {
     if !situation.work {
         return Start::Idle;
     }
-    match situation.last_start_ms.map(|last| last.saturating_add(interval_ms)) {
+    match situation
+        .last_start_ms
+        .map(|last| last.saturating_add(interval_ms))
+    {
         Some(due) if due > situation.now_ms => Start::At(due),
         _ => Start::Now,
     }
@@ -59,20 +62,58 @@ mod tests {
     #[test]
     fn nothing_to_decide_starts_nothing() {
         assert_eq!(start(&IDLE, 1000), Start::Idle);
-        assert_eq!(start(&Situation { last_start_ms: None, ..IDLE }, 1000), Start::Idle);
+        assert_eq!(
+            start(
+                &Situation {
+                    last_start_ms: None,
+                    ..IDLE
+                },
+                1000
+            ),
+            Start::Idle
+        );
     }
 
     #[test]
     fn own_work_waits_for_the_interval() {
         assert_eq!(start(&Situation { work: true, ..IDLE }, 1000), Start::At(11_000));
-        assert_eq!(start(&Situation { work: true, now_ms: 11_000, ..IDLE }, 1000), Start::Now);
-        assert_eq!(start(&Situation { work: true, last_start_ms: None, ..IDLE }, 1000), Start::Now);
+        assert_eq!(
+            start(
+                &Situation {
+                    work: true,
+                    now_ms: 11_000,
+                    ..IDLE
+                },
+                1000
+            ),
+            Start::Now
+        );
+        assert_eq!(
+            start(
+                &Situation {
+                    work: true,
+                    last_start_ms: None,
+                    ..IDLE
+                },
+                1000
+            ),
+            Start::Now
+        );
     }
 
     #[test]
     fn catching_up_and_joining_do_not_wait() {
         assert_eq!(start(&Situation { peer_tip: 6, ..IDLE }, 1000), Start::Now);
-        assert_eq!(start(&Situation { proposed: true, ..IDLE }, 1000), Start::Now);
+        assert_eq!(
+            start(
+                &Situation {
+                    proposed: true,
+                    ..IDLE
+                },
+                1000
+            ),
+            Start::Now
+        );
         assert_eq!(start(&Situation { peer_tip: 4, ..IDLE }, 1000), Start::Idle);
     }
 }

@@ -94,9 +94,14 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the folder or database cannot be made or read.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(path)
-            .map_err(|source| StoreError::Folder { path: path.to_owned(), source })?;
-        Self::open_env(path).map_err(|source| StoreError::Database { path: path.to_owned(), source })
+        std::fs::create_dir_all(path).map_err(|source| StoreError::Folder {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::open_env(path).map_err(|source| StoreError::Database {
+            path: path.to_owned(),
+            source,
+        })
     }
 
     fn open_env(path: &Path) -> Result<Self, heed::Error> {
@@ -113,7 +118,13 @@ impl Store {
                 Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit((decided, proposed, evidence)))
             })?
             .unwrap_commit();
-        Ok(Self { path: path.to_owned(), env, decided, proposed, evidence })
+        Ok(Self {
+            path: path.to_owned(),
+            env,
+            decided,
+            proposed,
+            evidence,
+        })
     }
 
     /// Height of the last decided block, 0 if there is none.
@@ -159,7 +170,11 @@ impl Store {
         let found = self.run(|| {
             let txn = self.env.read_txn()?;
             let (mut found, mut total) = (Vec::new(), 0);
-            for entry in self.decided.range(&txn, &(from..))?.take(max.min(MAX_DECIDED_PER_ANSWER)) {
+            for entry in self
+                .decided
+                .range(&txn, &(from..))?
+                .take(max.min(MAX_DECIDED_PER_ANSWER))
+            {
                 let (_, bytes) = entry?;
                 total += bytes.len();
                 if total > MAX_DECIDED_BYTES_PER_ANSWER && !found.is_empty() {
@@ -184,14 +199,19 @@ impl Store {
             return self.enlarge(block);
         }
         if Some(height) != tip.checked_add(1) {
-            return Err(StoreError::Gap { path: self.path.clone(), height, tip });
+            return Err(StoreError::Gap {
+                path: self.path.clone(),
+                height,
+                tip,
+            });
         }
         let bytes = block.encode();
         self.run(|| {
             let mut txn = self.env.write_txn()?;
             self.decided.put(&mut txn, &height, &bytes)?;
             let end = height.saturating_add(1).to_be_bytes();
-            self.proposed.delete_range(&mut txn, &(Bound::Unbounded, Bound::Excluded(&end[..])))?;
+            self.proposed
+                .delete_range(&mut txn, &(Bound::Unbounded, Bound::Excluded(&end[..])))?;
             txn.commit()
         })
     }
@@ -199,9 +219,14 @@ impl Store {
     /// Replaces the last block's certificate by one of more signatures.
     fn enlarge(&self, block: &DecidedBlock) -> Result<(), StoreError> {
         let height = block.certificate.height;
-        let Some(stored) = self.get(height)? else { return Ok(()) };
+        let Some(stored) = self.get(height)? else {
+            return Ok(());
+        };
         if stored.certificate.value_id != block.certificate.value_id {
-            return Err(StoreError::Fork { path: self.path.clone(), height });
+            return Err(StoreError::Fork {
+                path: self.path.clone(),
+                height,
+            });
         }
         if block.certificate.signatures.len() <= stored.certificate.signatures.len() {
             return Ok(());
@@ -236,7 +261,9 @@ impl Store {
 
     /// A kept part of a height whose payload has this hash, whatever its round.
     pub(crate) fn proposed_by_id(&self, height: u64, id: &Hash) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.proposed_with(&height.to_be_bytes(), |key| key.ends_with(id))?.pop())
+        Ok(self
+            .proposed_with(&height.to_be_bytes(), |key| key.ends_with(id))?
+            .pop())
     }
 
     fn proposed_with(
@@ -277,22 +304,34 @@ impl Store {
     pub fn evidence(&self) -> Result<Vec<Vec<u8>>, StoreError> {
         self.run(|| {
             let txn = self.env.read_txn()?;
-            self.evidence.iter(&txn)?.map(|entry| Ok(entry?.1.to_vec())).collect()
+            self.evidence
+                .iter(&txn)?
+                .map(|entry| Ok(entry?.1.to_vec()))
+                .collect()
         })
     }
 
     fn parse(&self, bytes: &[u8]) -> Result<DecidedBlock, StoreError> {
-        let damaged = |source| StoreError::Damaged { path: self.path.clone(), source };
+        let damaged = |source| StoreError::Damaged {
+            path: self.path.clone(),
+            source,
+        };
         let block = DecidedBlock::decode(bytes).map_err(damaged)?;
         if keccak(&block.payload) != block.certificate.value_id {
             let why = "payload and certificate differ";
-            return Err(damaged(DecodeError::Malformed { what: "decided block", why }));
+            return Err(damaged(DecodeError::Malformed {
+                what: "decided block",
+                why,
+            }));
         }
         Ok(block)
     }
 
     fn run<T>(&self, work: impl FnOnce() -> Result<T, heed::Error>) -> Result<T, StoreError> {
-        work().map_err(|source| StoreError::Database { path: self.path.clone(), source })
+        work().map_err(|source| StoreError::Database {
+            path: self.path.clone(),
+            source,
+        })
     }
 }
 

@@ -63,7 +63,12 @@ impl SignedTable {
     /// Signs a table.
     pub fn sign(domain: &Domain, key: &OracleKey, epoch: u64, body: TableBody) -> Self {
         let signature = key.sign(&domain.table(epoch, &body.hash()));
-        Self { oracle: key.node(), epoch, body, signature }
+        Self {
+            oracle: key.node(),
+            epoch,
+            body,
+            signature,
+        }
     }
 
     /// True if the signature is of the key that is given (which must be the oracle's).
@@ -107,7 +112,12 @@ impl SignedTable {
             Some(entries) => TableBody::Values(sorted_map(entries)?),
         };
         let oracle = table.oracle.address("table")?;
-        Ok(Self { oracle, epoch: table.epoch, body, signature: table.signature })
+        Ok(Self {
+            oracle,
+            epoch: table.epoch,
+            body,
+            signature: table.signature,
+        })
     }
 }
 
@@ -117,7 +127,10 @@ fn sorted_map(entries: Vec<(Point, u8)>) -> Result<BTreeMap<NodeAddress, u8>, De
     for (point, value) in entries {
         let node = point.address("table")?;
         if map.last_key_value().is_some_and(|(last, _)| *last >= node) {
-            return Err(DecodeError::Malformed { what: "table", why: "nodes are not sorted" });
+            return Err(DecodeError::Malformed {
+                what: "table",
+                why: "nodes are not sorted",
+            });
         }
         map.insert(node, value);
     }

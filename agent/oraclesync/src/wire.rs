@@ -80,8 +80,10 @@ impl Point {
         let mut point = [0; 33];
         point[0] = self.0;
         point[1..].copy_from_slice(&self.1);
-        NodeAddress::from_compressed(point)
-            .ok_or(DecodeError::Malformed { what, why: "address is not a compressed point" })
+        NodeAddress::from_compressed(point).ok_or(DecodeError::Malformed {
+            what,
+            why: "address is not a compressed point",
+        })
     }
 }
 
@@ -98,18 +100,33 @@ pub(crate) fn decode<T: Serialize + DeserializeOwned>(
     limit: usize,
 ) -> Result<T, DecodeError> {
     if bytes.len() > limit {
-        return Err(DecodeError::TooLong { what, len: bytes.len(), limit });
+        return Err(DecodeError::TooLong {
+            what,
+            len: bytes.len(),
+            limit,
+        });
     }
     let Some((&VERSION, body)) = bytes.split_first() else {
-        return Err(DecodeError::Version { what, found: bytes.first().copied() });
+        return Err(DecodeError::Version {
+            what,
+            found: bytes.first().copied(),
+        });
     };
-    let (value, rest) = postcard::take_from_bytes::<T>(body)
-        .map_err(|_| DecodeError::Malformed { what, why: "fields do not parse" })?;
+    let (value, rest) = postcard::take_from_bytes::<T>(body).map_err(|_| DecodeError::Malformed {
+        what,
+        why: "fields do not parse",
+    })?;
     if !rest.is_empty() {
-        return Err(DecodeError::Malformed { what, why: "bytes behind the end" });
+        return Err(DecodeError::Malformed {
+            what,
+            why: "bytes behind the end",
+        });
     }
     if encode(&value) != bytes {
-        return Err(DecodeError::Malformed { what, why: "not the shortest encoding" });
+        return Err(DecodeError::Malformed {
+            what,
+            why: "not the shortest encoding",
+        });
     }
     Ok(value)
 }
@@ -121,5 +138,14 @@ pub(crate) fn at_most(
     count: usize,
     limit: usize,
 ) -> Result<(), DecodeError> {
-    if count > limit { Err(DecodeError::Count { what, items, count, limit }) } else { Ok(()) }
+    if count > limit {
+        Err(DecodeError::Count {
+            what,
+            items,
+            count,
+            limit,
+        })
+    } else {
+        Ok(())
+    }
 }

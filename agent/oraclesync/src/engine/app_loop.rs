@@ -25,7 +25,8 @@ use super::{
     Config, Decided, EngineError, Timing,
     codec::{decode_part, encode_evidence, encode_part},
     context::{
-        Address, Height, Members, OracleContext, Part, ValueId, certificate_from_engine, certificate_to_engine,
+        Address, Height, Members, OracleContext, Part, ValueId, certificate_from_engine,
+        certificate_to_engine,
     },
     parts::{MAX_PARTS_PER_ROUND, check_part, proposed_value, sign_part, stream},
 };
@@ -151,9 +152,18 @@ impl<A: Application> AppLoop<A> {
     fn show(&self, block: &DecidedBlock, decide_ms: Option<u64>) {
         let certificate = &block.certificate;
         let signers = certificate.signatures.len();
-        self.metrics.height.set(i64::try_from(certificate.height).unwrap_or(i64::MAX));
-        self.metrics.signers.set(i64::try_from(signers).unwrap_or(i64::MAX));
-        let shown = Decided { height: certificate.height, round: certificate.round, signers, decide_ms };
+        self.metrics
+            .height
+            .set(i64::try_from(certificate.height).unwrap_or(i64::MAX));
+        self.metrics
+            .signers
+            .set(i64::try_from(signers).unwrap_or(i64::MAX));
+        let shown = Decided {
+            height: certificate.height,
+            round: certificate.round,
+            signers,
+            decide_ms,
+        };
         self.decided.send_replace(shown);
     }
 
@@ -235,17 +245,29 @@ impl<A: Application> AppLoop<A> {
                     self.start_next(millis(self.clock.elapsed()));
                 }
             }
-            AppMsg::StartedRound { height, round, reply_value, .. } => {
+            AppMsg::StartedRound {
+                height,
+                round,
+                reply_value,
+                ..
+            } => {
                 let _ = reply_value.send(self.started_round(height.0, round)?);
             }
-            AppMsg::GetValue { height, round, reply, .. } => {
+            AppMsg::GetValue {
+                height, round, reply, ..
+            } => {
                 if let Some(part) = self.value_to_propose(height.0, round)? {
                     let value = ValueId(keccak(&part.payload));
                     let _ = reply.send(LocallyProposedValue::new(height, round, value));
                     publish(network, part).await;
                 }
             }
-            AppMsg::RestreamProposal { height, round, value_id, .. } => {
+            AppMsg::RestreamProposal {
+                height,
+                round,
+                value_id,
+                ..
+            } => {
                 if let Some(part) = self.part_to_restream(height.0, round, &value_id.0)? {
                     publish(network, part).await;
                 }
@@ -257,15 +279,28 @@ impl<A: Application> AppLoop<A> {
                 };
                 let _ = reply.send(value);
             }
-            AppMsg::Decided { certificate, reply, .. } => {
+            AppMsg::Decided {
+                certificate, reply, ..
+            } => {
                 self.on_decided(&certificate)?;
                 let _ = reply.send(());
             }
-            AppMsg::Finalized { certificate, evidence, reply, .. } => {
+            AppMsg::Finalized {
+                certificate,
+                evidence,
+                reply,
+                ..
+            } => {
                 self.on_finalized(&certificate, &evidence)?;
                 self.waiting = Some(Waiting::Next(reply));
             }
-            AppMsg::ProcessSyncedValue { height, round, proposer, value_bytes, reply } => {
+            AppMsg::ProcessSyncedValue {
+                height,
+                round,
+                proposer,
+                value_bytes,
+                reply,
+            } => {
                 let _ = reply.send(self.synced_value(height.0, round, proposer, value_bytes)?);
             }
             AppMsg::GetHistoryMinHeight { reply } => {
@@ -275,8 +310,15 @@ impl<A: Application> AppLoop<A> {
                 let _ = reply.send(self.decided_values(range.start().0, range.end().0)?);
             }
             AppMsg::ExtendVote { reply, .. } => drop(reply.send(None)),
-            AppMsg::VerifyVoteExtensions { extensions, reply, .. } => {
-                let _ = reply.send(extensions.into_iter().map(|(address, ())| (address, Ok(()))).collect());
+            AppMsg::VerifyVoteExtensions {
+                extensions, reply, ..
+            } => {
+                let _ = reply.send(
+                    extensions
+                        .into_iter()
+                        .map(|(address, ())| (address, Ok(())))
+                        .collect(),
+                );
             }
         }
         Ok(())
@@ -307,16 +349,26 @@ impl<A: Application> AppLoop<A> {
                 );
             }
         }
-        proposed_value(part.height, part.round, Address(part.proposer), id, verdict.is_ok())
+        proposed_value(
+            part.height,
+            part.round,
+            Address(part.proposer),
+            id,
+            verdict.is_ok(),
+        )
     }
 
     /// What to propose: the payload proposed in this round before a crash, or a new one; stored before it is told.
     fn value_to_propose(&mut self, height: u64, round: Round) -> Result<Option<Part>, StoreError> {
-        let Some(round) = round.as_u32() else { return Ok(None) };
+        let Some(round) = round.as_u32() else {
+            return Ok(None);
+        };
         let own = self.own();
         let stored = self.store.proposed(height, round)?;
-        if let Some(part) =
-            stored.iter().filter_map(|bytes| decode_part(bytes).ok()).find(|part| part.proposer == own)
+        if let Some(part) = stored
+            .iter()
+            .filter_map(|bytes| decode_part(bytes).ok())
+            .find(|part| part.proposer == own)
         {
             return Ok(Some(part));
         }
@@ -326,7 +378,12 @@ impl<A: Application> AppLoop<A> {
             return Ok(None);
         };
         if payload.len() > MAX_BLOCK_BYTES {
-            tracing::error!(height, bytes = payload.len(), limit = MAX_BLOCK_BYTES, "own payload is too large");
+            tracing::error!(
+                height,
+                bytes = payload.len(),
+                limit = MAX_BLOCK_BYTES,
+                "own payload is too large"
+            );
             return Ok(None);
         }
         if let Err(reason) = self.app.validate(height, &payload, Some(now)) {
@@ -335,7 +392,8 @@ impl<A: Application> AppLoop<A> {
             return Ok(None);
         }
         let part = sign_part(&self.domain, &self.key, height, round, payload.into());
-        self.store.put_proposed(height, round, &keccak(&part.payload), &encode_part(&part))?;
+        self.store
+            .put_proposed(height, round, &keccak(&part.payload), &encode_part(&part))?;
         Ok(Some(part))
     }
 
@@ -344,8 +402,13 @@ impl<A: Application> AppLoop<A> {
         let (Some(round), Some(bytes)) = (round.as_u32(), self.store.proposed_by_id(height, id)?) else {
             return Ok(None);
         };
-        let Ok(part) = decode_part(&bytes) else { return Ok(None) };
-        let own_turn = self.set.proposer(height, round).is_some_and(|oracle| oracle.eth == self.own());
+        let Ok(part) = decode_part(&bytes) else {
+            return Ok(None);
+        };
+        let own_turn = self
+            .set
+            .proposer(height, round)
+            .is_some_and(|oracle| oracle.eth == self.own());
         if part.round == round || !own_turn {
             return Ok(Some(part));
         }
@@ -360,7 +423,12 @@ impl<A: Application> AppLoop<A> {
             Ok(id) => id,
             Err(reason) => {
                 self.metrics.dropped.inc();
-                tracing::debug!(height = part.height, round = part.round, reason, "proposal part dropped");
+                tracing::debug!(
+                    height = part.height,
+                    round = part.round,
+                    reason,
+                    "proposal part dropped"
+                );
                 return Ok(None);
             }
         };
@@ -383,14 +451,22 @@ impl<A: Application> AppLoop<A> {
     fn on_decided(&mut self, certificate: &CommitCertificate<Ctx>) -> Result<(), EngineError> {
         let height = certificate.height.0;
         let missing = || EngineError::PayloadMissing(height);
-        let part = self.store.proposed_by_id(height, &certificate.value_id.0)?.ok_or_else(missing)?;
+        let part = self
+            .store
+            .proposed_by_id(height, &certificate.value_id.0)?
+            .ok_or_else(missing)?;
         let part = decode_part(&part).map_err(|_| missing())?;
         let certificate = certificate_from_engine(certificate).ok_or_else(missing)?;
-        let block = DecidedBlock { payload: part.payload.to_vec(), certificate };
+        let block = DecidedBlock {
+            payload: part.payload.to_vec(),
+            certificate,
+        };
         self.store.append(&block)?;
         let elapsed = self.seen.take().map(|seen| seen.elapsed());
         let decide_ms = if self.synced { None } else { elapsed.map(millis) };
-        self.app.apply(&block, decide_ms).map_err(|source| EngineError::Apply { height, source })?;
+        self.app
+            .apply(&block, decide_ms)
+            .map_err(|source| EngineError::Apply { height, source })?;
         self.metrics.heights.inc();
         if self.synced {
             self.metrics.synced.inc();
@@ -399,7 +475,10 @@ impl<A: Application> AppLoop<A> {
         }
         (self.proposed, self.synced, self.round) = (false, false, 0);
         tracing::info!(
-            height, round = block.certificate.round, signers = block.certificate.signatures.len(), ?decide_ms,
+            height,
+            round = block.certificate.round,
+            signers = block.certificate.signatures.len(),
+            ?decide_ms,
             "decided"
         );
         self.show(&block, decide_ms);
@@ -412,23 +491,31 @@ impl<A: Application> AppLoop<A> {
         certificate: &CommitCertificate<Ctx>,
         evidence: &MisbehaviorEvidence<Ctx>,
     ) -> Result<(), StoreError> {
-        if let (Some(certificate), Some(block)) =
-            (certificate_from_engine(certificate), self.store.get(certificate.height.0)?)
-            && certificate.signatures.len() > block.certificate.signatures.len()
+        if let (Some(certificate), Some(block)) = (
+            certificate_from_engine(certificate),
+            self.store.get(certificate.height.0)?,
+        ) && certificate.signatures.len() > block.certificate.signatures.len()
         {
-            self.store.append(&DecidedBlock { payload: block.payload, certificate })?;
+            self.store.append(&DecidedBlock {
+                payload: block.payload,
+                certificate,
+            })?;
         }
         for (address, pairs) in evidence.votes.iter() {
             for (first, second) in pairs {
-                let pair =
-                    [SignedConsensusMsg::Vote(first.clone()), SignedConsensusMsg::Vote(second.clone())];
+                let pair = [
+                    SignedConsensusMsg::Vote(first.clone()),
+                    SignedConsensusMsg::Vote(second.clone()),
+                ];
                 self.misbehaved(address, "vote", &pair)?;
             }
         }
         for (address, pairs) in evidence.proposals.iter() {
             for (first, second) in pairs {
-                let pair =
-                    [SignedConsensusMsg::Proposal(first.clone()), SignedConsensusMsg::Proposal(second.clone())];
+                let pair = [
+                    SignedConsensusMsg::Proposal(first.clone()),
+                    SignedConsensusMsg::Proposal(second.clone()),
+                ];
                 self.misbehaved(address, "proposal", &pair)?;
             }
         }
@@ -454,7 +541,9 @@ impl<A: Application> AppLoop<A> {
         proposer: Address,
         payload: Bytes,
     ) -> Result<SyncedValueOutcome<Ctx>, StoreError> {
-        let Some(round) = round.as_u32() else { return Ok(SyncedValueOutcome::PeerFault) };
+        let Some(round) = round.as_u32() else {
+            return Ok(SyncedValueOutcome::PeerFault);
+        };
         if payload.len() > MAX_BLOCK_BYTES {
             return Ok(SyncedValueOutcome::PeerFault);
         }
@@ -472,14 +561,24 @@ impl<A: Application> AppLoop<A> {
         };
         // The proposer's signature did not come along; this part is only a place for the payload.
         let signature = Signature::from_bytes(&[0; 64]);
-        let part = Part { height, round, proposer: proposer.0, payload, signature };
+        let part = Part {
+            height,
+            round,
+            proposer: proposer.0,
+            payload,
+            signature,
+        };
         self.store.put_proposed(height, round, &id, &encode_part(&part))?;
         self.synced = true;
-        Ok(SyncedValueOutcome::Verdict(proposed_value(height, round, proposer, id, valid)))
+        Ok(SyncedValueOutcome::Verdict(proposed_value(
+            height, round, proposer, id, valid,
+        )))
     }
 
     fn decided_values(&self, first: u64, last: u64) -> Result<Vec<RawDecidedValue<Ctx>>, StoreError> {
-        let Some(count) = last.checked_sub(first) else { return Ok(Vec::new()) };
+        let Some(count) = last.checked_sub(first) else {
+            return Ok(Vec::new());
+        };
         let count = usize::try_from(count).unwrap_or(usize::MAX).saturating_add(1);
         let blocks = self.store.decided(first, count)?.into_iter();
         Ok(blocks
@@ -492,7 +591,11 @@ impl<A: Application> AppLoop<A> {
 }
 
 async fn publish(network: &Network, part: Part) {
-    if network.send(NetworkMsg::PublishProposalPart(stream(part))).await.is_err() {
+    if network
+        .send(NetworkMsg::PublishProposalPart(stream(part)))
+        .await
+        .is_err()
+    {
         tracing::warn!("proposal part not published: the network task ended");
     }
 }

@@ -12,8 +12,8 @@ use arc_malachitebft_app_channel::app::{
     },
 };
 use arc_malachitebft_core_types::{
-    NilOrVal, PolkaCertificate, PolkaSignature, Round, RoundCertificate, RoundCertificateType, RoundSignature,
-    SignedMessage, Validity, ValidatorProof, VoteType,
+    NilOrVal, PolkaCertificate, PolkaSignature, Round, RoundCertificate, RoundCertificateType,
+    RoundSignature, SignedMessage, ValidatorProof, Validity, VoteType,
 };
 use arc_malachitebft_sync::{ValueRequest, ValueResponse};
 use bytes::Bytes;
@@ -162,7 +162,11 @@ fn hash_of(value: &NilOrVal<ValueId>) -> Option<Hash> {
 }
 
 fn vote_kind(precommit: bool) -> VoteType {
-    if precommit { VoteType::Precommit } else { VoteType::Prevote }
+    if precommit {
+        VoteType::Precommit
+    } else {
+        VoteType::Prevote
+    }
 }
 
 impl WireVote {
@@ -211,7 +215,10 @@ impl WireProposal {
             pol_round: round_of(self.pol_round),
             address: address(self.address),
         };
-        Ok(SignedMessage::new(proposal, signature("proposal", &self.signature)?))
+        Ok(SignedMessage::new(
+            proposal,
+            signature("proposal", &self.signature)?,
+        ))
     }
 }
 
@@ -227,7 +234,12 @@ impl WirePart {
     }
 
     fn open(self) -> Result<Part, DecodeError> {
-        wire::at_most("proposal part", "payload bytes", self.payload.len(), MAX_BLOCK_BYTES)?;
+        wire::at_most(
+            "proposal part",
+            "payload bytes",
+            self.payload.len(),
+            MAX_BLOCK_BYTES,
+        )?;
         Ok(Part {
             height: self.height,
             round: self.round,
@@ -251,9 +263,8 @@ impl WirePolka {
 
     fn open(self) -> Result<PolkaCertificate<Ctx>, DecodeError> {
         wire::at_most("polka", "signatures", self.signatures.len(), MAX_ORACLES)?;
-        let open = |(who, s): ([u8; 20], Signature)| {
-            Ok(PolkaSignature::new(address(who), signature("polka", &s)?))
-        };
+        let open =
+            |(who, s): ([u8; 20], Signature)| Ok(PolkaSignature::new(address(who), signature("polka", &s)?));
         Ok(PolkaCertificate {
             height: Height(self.height),
             round: round_of(self.round),
@@ -267,7 +278,12 @@ impl WireRound {
     fn new(round: &RoundCertificate<Ctx>) -> Self {
         let sign = |s: &RoundSignature<Ctx>| {
             let precommit = s.vote_type == VoteType::Precommit;
-            (precommit, hash_of(&s.value_id), bytes_of(&s.address), from_engine(&s.signature))
+            (
+                precommit,
+                hash_of(&s.value_id),
+                bytes_of(&s.address),
+                from_engine(&s.signature),
+            )
         };
         Self {
             height: round.height.0,
@@ -279,15 +295,29 @@ impl WireRound {
 
     fn open(self) -> Result<RoundCertificate<Ctx>, DecodeError> {
         // Prevotes and precommits of one oracle may both be in it.
-        wire::at_most("round certificate", "signatures", self.signatures.len(), 2 * MAX_ORACLES)?;
+        wire::at_most(
+            "round certificate",
+            "signatures",
+            self.signatures.len(),
+            2 * MAX_ORACLES,
+        )?;
         let open = |(precommit, value, who, s): (bool, Option<Hash>, [u8; 20], Signature)| {
             let signature = signature("round certificate", &s)?;
-            Ok(RoundSignature::new(vote_kind(precommit), value_of(value), address(who), signature))
+            Ok(RoundSignature::new(
+                vote_kind(precommit),
+                value_of(value),
+                address(who),
+                signature,
+            ))
         };
         Ok(RoundCertificate {
             height: Height(self.height),
             round: round_of(self.round),
-            cert_type: if self.skip { RoundCertificateType::Skip } else { RoundCertificateType::Precommit },
+            cert_type: if self.skip {
+                RoundCertificateType::Skip
+            } else {
+                RoundCertificateType::Precommit
+            },
             round_signatures: self.signatures.into_iter().map(open).collect::<Result<_, _>>()?,
         })
     }
@@ -336,7 +366,9 @@ macro_rules! codec {
     };
 }
 
-codec!(Part, |_codec, bytes| decode_part(&bytes), |part| WirePart::new(part));
+codec!(Part, |_codec, bytes| decode_part(&bytes), |part| WirePart::new(
+    part
+));
 
 codec!(
     SignedConsensusMsg<Ctx>,
@@ -351,12 +383,21 @@ codec!(
     StreamMessage<Part>,
     |_codec, bytes| {
         let stream: WireStream = wire::decode("proposal stream", &bytes, MAX_PART_BYTES)?;
-        wire::at_most("proposal stream", "bytes of a name", stream.id.len(), MAX_STREAM_ID_BYTES)?;
+        wire::at_most(
+            "proposal stream",
+            "bytes of a name",
+            stream.id.len(),
+            MAX_STREAM_ID_BYTES,
+        )?;
         let content = match stream.part {
             Some(part) => StreamContent::Data(part.open()?),
             None => StreamContent::Fin,
         };
-        Ok(StreamMessage::new(StreamId::new(stream.id.into()), stream.sequence, content))
+        Ok(StreamMessage::new(
+            StreamId::new(stream.id.into()),
+            stream.sequence,
+            content,
+        ))
     },
     |msg| WireStream {
         id: msg.stream_id.to_bytes().to_vec(),
@@ -383,7 +424,11 @@ codec!(
     ValidatorProof<Ctx>,
     |_codec, bytes| {
         let (key, peer, raw): (Vec<u8>, Vec<u8>, Signature) = small("validator proof", &bytes)?;
-        Ok(ValidatorProof::new(key, peer, signature("validator proof", &raw)?))
+        Ok(ValidatorProof::new(
+            key,
+            peer,
+            signature("validator proof", &raw)?,
+        ))
     },
     |proof| (&proof.public_key, &proof.peer_id, from_engine(&proof.signature))
 );
@@ -427,16 +472,26 @@ codec!(
             *known = tip;
             news
         });
-        Ok(Status { peer_id, tip_height: Height(tip), history_min_height: Height(first) })
+        Ok(Status {
+            peer_id,
+            tip_height: Height(tip),
+            history_min_height: Height(first),
+        })
     },
-    |status| (status.peer_id.to_bytes(), status.tip_height.0, status.history_min_height.0)
+    |status| (
+        status.peer_id.to_bytes(),
+        status.tip_height.0,
+        status.history_min_height.0
+    )
 );
 
 codec!(
     Request<Ctx>,
     |_codec, bytes| {
         let (first, last): (u64, u64) = small("sync request", &bytes)?;
-        Ok(Request::ValueRequest(ValueRequest::new(Height(first)..=Height(last))))
+        Ok(Request::ValueRequest(ValueRequest::new(
+            Height(first)..=Height(last),
+        )))
     },
     |request| match request {
         Request::ValueRequest(request) => (request.range.start().0, request.range.end().0),
@@ -474,3 +529,6 @@ impl HasEncodedLen<Response<Ctx>> for WireCodec {
         Ok(Codec::encode(self, response)?.len())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -148,29 +148,49 @@ impl EngineConfig {
             ..P2pConfig::default()
         };
         p2p.discovery.max_connections_per_peer = CONNECTIONS_PER_PEER;
-        let consensus = ConsensusConfig { p2p, ..ConsensusConfig::default() };
+        let consensus = ConsensusConfig {
+            p2p,
+            ..ConsensusConfig::default()
+        };
         let value_sync = ValueSyncConfig {
             status_update_interval: config.timing.status,
             request_timeout: config.timing.sync,
             batch_size: SYNC_BATCH,
             ..ValueSyncConfig::default()
         };
-        Ok(Self { moniker: config.moniker.clone(), consensus, value_sync })
+        Ok(Self {
+            moniker: config.moniker.clone(),
+            consensus,
+            value_sync,
+        })
     }
 }
 
 fn multiaddr(text: &str) -> Result<Multiaddr, EngineError> {
-    let refuse = |why: String| EngineError::Address { address: text.to_owned(), why };
+    let refuse = |why: String| EngineError::Address {
+        address: text.to_owned(),
+        why,
+    };
     let address: Multiaddr = text.parse().map_err(|error| refuse(format!("{error}")))?;
     let transport = ["/tcp/", "/udp/"].iter().any(|part| text.contains(part));
-    if transport { Ok(address) } else { Err(refuse("neither tcp nor udp".to_owned())) }
+    if transport {
+        Ok(address)
+    } else {
+        Err(refuse("neither tcp nor udp".to_owned()))
+    }
 }
 
 /// The other oracles' addresses, each bound to its key.
 fn peers(genesis: &Genesis, own: &NodeAddress) -> Result<Vec<Multiaddr>, EngineError> {
     let others = genesis.oracles.iter().filter(|oracle| oracle.address != *own);
     others
-        .map(|oracle| multiaddr(&format!("{}/p2p/{}", oracle.consensus_addr, peer_id(&oracle.address)?)))
+        .map(|oracle| {
+            multiaddr(&format!(
+                "{}/p2p/{}",
+                oracle.consensus_addr,
+                peer_id(&oracle.address)?
+            ))
+        })
         .collect()
 }
 
@@ -185,13 +205,51 @@ pub(super) fn peer_id(node: &NodeAddress) -> Result<PeerId, EngineError> {
 /// one for /ip4 and /ip6 addresses; its own error says neither which file nor what to do.
 pub(super) fn check_resolver() -> Result<(), EngineError> {
     let text = std::fs::read_to_string(RESOLV_CONF).unwrap_or_default();
-    let names_server = |line: &str| {
+    if names_a_server(&text) {
+        Ok(())
+    } else {
+        Err(EngineError::Resolver(RESOLV_CONF))
+    }
+}
+
+fn names_a_server(text: &str) -> bool {
+    text.lines().any(|line| {
         let mut words = line.split_whitespace();
+        // An IPv6 address may have a zone, which std does not parse.
         words.next() == Some("nameserver")
-            && words.next().is_some_and(|word| {
-                let address = word.split('%').next().unwrap_or(word);
-                address.parse::<std::net::IpAddr>().is_ok()
-            })
-    };
-    if text.lines().any(names_server) { Ok(()) } else { Err(EngineError::Resolver(RESOLV_CONF)) }
+            && words
+                .next()
+                .and_then(|word| word.split('%').next())
+                .is_some_and(|address| address.parse::<std::net::IpAddr>().is_ok())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_must_name_a_transport() {
+        assert!(multiaddr("/ip4/127.0.0.1/tcp/9001").is_ok());
+        assert!(multiaddr("/ip4/127.0.0.1/udp/9001/quic-v1").is_ok());
+        for text in ["", "127.0.0.1:9001", "/ip4/127.0.0.1", "/ip4/127.0.0.1/tcp/x"] {
+            let error = multiaddr(text).unwrap_err().to_string();
+            assert!(error.contains(&format!("{text:?}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_resolver_file_needs_one_server() {
+        assert!(names_a_server("# none\nsearch x\nnameserver 192.0.2.1\n"));
+        assert!(names_a_server("nameserver fe80::1%eth0"));
+        for text in [
+            "",
+            "\n",
+            "# nameserver 192.0.2.1",
+            "nameserver",
+            "nameserver example.org",
+        ] {
+            assert!(!names_a_server(text), "{text:?}");
+        }
+    }
 }

@@ -212,8 +212,10 @@ pub struct Members(Arc<Vec<Member>>);
 
 impl Members {
     pub fn new(set: &ValidatorSet) -> Self {
-        let member =
-            |oracle: &crate::Oracle| Member { address: Address(oracle.eth), key: PublicKey::new(oracle.key) };
+        let member = |oracle: &crate::Oracle| Member {
+            address: Address(oracle.eth),
+            key: PublicKey::new(oracle.key),
+        };
         Self(Arc::new(set.oracles().iter().map(member).collect()))
     }
 }
@@ -228,7 +230,10 @@ impl core::ValidatorSet<OracleContext> for Members {
     }
 
     fn get_by_address(&self, address: &Address) -> Option<&Member> {
-        self.0.binary_search_by_key(address, |member| member.address).ok().map(|index| &self.0[index])
+        self.0
+            .binary_search_by_key(address, |member| member.address)
+            .ok()
+            .map(|index| &self.0[index])
     }
 
     fn get_by_index(&self, index: usize) -> Option<&Member> {
@@ -267,11 +272,23 @@ impl Context for OracleContext {
         pol_round: Round,
         address: Address,
     ) -> Proposal {
-        Proposal { height, round, value, pol_round, address }
+        Proposal {
+            height,
+            round,
+            value,
+            pol_round,
+            address,
+        }
     }
 
     fn new_prevote(&self, height: Height, round: Round, value: NilOrVal<ValueId>, address: Address) -> Vote {
-        Vote { kind: VoteType::Prevote, height, round, value, address }
+        Vote {
+            kind: VoteType::Prevote,
+            height,
+            round,
+            value,
+            address,
+        }
     }
 
     fn new_precommit(
@@ -281,7 +298,13 @@ impl Context for OracleContext {
         value: NilOrVal<ValueId>,
         address: Address,
     ) -> Vote {
-        Vote { kind: VoteType::Precommit, height, round, value, address }
+        Vote {
+            kind: VoteType::Precommit,
+            height,
+            round,
+            value,
+            address,
+        }
     }
 }
 
@@ -294,7 +317,12 @@ pub fn certificate_from_engine(engine: &core::CommitCertificate<OracleContext>) 
         .collect();
     signatures.sort_unstable();
     let round = engine.round.as_u32()?;
-    Some(Certificate { height: engine.height.0, round, value_id: engine.value_id.0, signatures })
+    Some(Certificate {
+        height: engine.height.0,
+        round,
+        value_id: engine.value_id.0,
+        signatures,
+    })
 }
 
 /// The engine's certificate of ours; `None` if a signature is none.
@@ -306,7 +334,11 @@ pub fn certificate_to_engine(
         .iter()
         .map(|(signer, signature)| {
             let signature = to_engine(signature)?;
-            Some(core::ExtendedCommitSignature::new(Address(*signer), signature, None))
+            Some(core::ExtendedCommitSignature::new(
+                Address(*signer),
+                signature,
+                None,
+            ))
         })
         .collect::<Option<_>>()?;
     Some(core::ExtendedCommitCertificate {

@@ -107,26 +107,55 @@ pub(super) fn run<A: Application>(
     let (ended_tx, ended) = watch::channel(None);
     let (finished_tx, finished) = watch::channel(false);
     let (store, decided) = (app_loop.store(), app_loop.decided());
-    let Channels { consensus, network, requests, .. } = channels;
+    let Channels {
+        consensus,
+        network,
+        requests,
+        ..
+    } = channels;
     let (result_tx, result_rx) = mpsc::channel(1);
     let thread = {
         let (hint, stop) = (Arc::clone(&hint), Arc::clone(&stop));
-        std::thread::Builder::new().name("oraclesync".to_owned()).spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-            let result = match runtime {
-                Ok(runtime) => runtime.block_on(app_loop.run(consensus, network, hint, stop)),
-                Err(_) => Err(EngineError::Start { moniker: String::new(), why: "no runtime".to_owned() }),
-            };
-            // Nobody waits any more once the process ends.
-            let _ = result_tx.blocking_send(result);
-        })
+        std::thread::Builder::new()
+            .name("oraclesync".to_owned())
+            .spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_time()
+                    .build();
+                let result = match runtime {
+                    Ok(runtime) => runtime.block_on(app_loop.run(consensus, network, hint, stop)),
+                    Err(_) => Err(EngineError::Start {
+                        moniker: String::new(),
+                        why: "no runtime".to_owned(),
+                    }),
+                };
+                // Nobody waits any more once the process ends.
+                let _ = result_tx.blocking_send(result);
+            })
     };
     if thread.is_err() {
-        let error = EngineError::Start { moniker: config.moniker.clone(), why: "no thread".to_owned() };
+        let error = EngineError::Start {
+            moniker: config.moniker.clone(),
+            why: "no thread".to_owned(),
+        };
         let _ = ended_tx.send(Some(Arc::new(error)));
     }
-    tokio::spawn(supervise(config, engine, requests, result_rx, ended_tx, finished_tx));
-    Handle { hint, stop, decided, ended, finished, store }
+    tokio::spawn(supervise(
+        config,
+        engine,
+        requests,
+        result_rx,
+        ended_tx,
+        finished_tx,
+    ));
+    Handle {
+        hint,
+        stop,
+        decided,
+        ended,
+        finished,
+        store,
+    }
 }
 
 /// Waits for the loop or the engine to end, asks the engine for signs of life, and takes everything down.
@@ -138,7 +167,10 @@ async fn supervise(
     ended: watch::Sender<Option<Arc<EngineError>>>,
     finished: watch::Sender<bool>,
 ) {
-    let gone = |why| EngineError::Ended { moniker: config.moniker.clone(), why };
+    let gone = |why| EngineError::Ended {
+        moniker: config.moniker.clone(),
+        why,
+    };
     let error = tokio::select! {
         result = result.recv() => match result {
             Some(Ok(())) => None,
@@ -152,8 +184,16 @@ async fn supervise(
         tracing::error!(moniker = %config.moniker, %error, "the agreement ended");
         ended.send_replace(Some(Arc::new(error)));
     }
-    engine.actor.stop_children_and_wait(None, Some(STOP_TIMEOUT)).await;
-    if engine.actor.stop_and_wait(None, Some(STOP_TIMEOUT)).await.is_err() {
+    engine
+        .actor
+        .stop_children_and_wait(None, Some(STOP_TIMEOUT))
+        .await;
+    if engine
+        .actor
+        .stop_and_wait(None, Some(STOP_TIMEOUT))
+        .await
+        .is_err()
+    {
         tracing::warn!(moniker = %config.moniker, "the consensus engine did not stop in time");
     }
     // With its sender gone the loop ends, if it has not yet, and releases the store.

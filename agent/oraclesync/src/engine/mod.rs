@@ -116,8 +116,10 @@ pub async fn spawn<A: Application>(config: Config, app: A) -> Result<Handle, Eng
     }
     let domain = Domain::of(&config.genesis);
     let wal_dir = config.state_dir.join("wal");
-    std::fs::create_dir_all(&wal_dir)
-        .map_err(|source| EngineError::Folder { path: wal_dir.clone(), source })?;
+    std::fs::create_dir_all(&wal_dir).map_err(|source| EngineError::Folder {
+        path: wal_dir.clone(),
+        source,
+    })?;
     let store = Arc::new(Store::open(&config.state_dir.join("store"))?);
     let peer_tip = Arc::new(watch::Sender::new(0));
     let mut app_loop = AppLoop::new(&config, domain, set, app, store, peer_tip.subscribe());
@@ -133,8 +135,14 @@ async fn build<A: Application>(
     codec: WireCodec,
     wal_dir: PathBuf,
 ) -> Result<(Channels<OracleContext>, EngineHandle), EngineError> {
-    let failed = |why: String| EngineError::Start { moniker: config.moniker.clone(), why };
-    let signer = OracleSigner { domain, key: config.key.clone() };
+    let failed = |why: String| EngineError::Start {
+        moniker: config.moniker.clone(),
+        why,
+    };
+    let signer = OracleSigner {
+        domain,
+        key: config.key.clone(),
+    };
     let identity = identity(config, &signer, &codec).await?;
     let address = Address(config.key.eth());
     let engine_config = EngineConfig::new(config)?;
@@ -160,7 +168,10 @@ async fn identity(
     signer: &OracleSigner,
     codec: &WireCodec,
 ) -> Result<NetworkIdentity, EngineError> {
-    let failed = |why: String| EngineError::Start { moniker: config.moniker.clone(), why };
+    let failed = |why: String| EngineError::Start {
+        moniker: config.moniker.clone(),
+        why,
+    };
     let keypair = keypair(&config.key)?;
     let node = config.key.node();
     let proof = signer
@@ -169,7 +180,12 @@ async fn identity(
         .map_err(|error| failed(error.to_string()))?;
     let bytes = codec.encode(&proof).map_err(|error| failed(error.to_string()))?;
     let address = Address(config.key.eth()).to_string();
-    Ok(NetworkIdentity::new_validator(config.moniker.clone(), keypair, address, bytes))
+    Ok(NetworkIdentity::new_validator(
+        config.moniker.clone(),
+        keypair,
+        address,
+        bytes,
+    ))
 }
 
 fn keypair(key: &OracleKey) -> Result<Keypair, EngineError> {

@@ -27,7 +27,13 @@ pub const MAX_PARTS_PER_ROUND: usize = 2;
 /// Makes the part that carries a payload.
 pub fn sign_part(domain: &Domain, key: &OracleKey, height: u64, round: u32, payload: Bytes) -> Part {
     let signature = key.sign(&domain.part(height, Some(round), &keccak(&payload)));
-    Part { height, round, proposer: key.eth(), payload, signature }
+    Part {
+        height,
+        round,
+        proposer: key.eth(),
+        payload,
+        signature,
+    }
 }
 
 /// Checks that a part is for a height and round that may matter, and that the proposer of that round signed it.
@@ -54,7 +60,11 @@ pub fn check_part(
         return Err("not its turn to propose");
     }
     let id = keccak(&part.payload);
-    if verify(&proposer.key, &domain.part(part.height, Some(part.round), &id), &part.signature) {
+    if verify(
+        &proposer.key,
+        &domain.part(part.height, Some(part.round), &id),
+        &part.signature,
+    ) {
         Ok(id)
     } else {
         Err("signature is wrong")
@@ -86,3 +96,6 @@ pub fn stream(part: Part) -> StreamMessage<Part> {
     id.extend_from_slice(&part.round.to_be_bytes());
     StreamMessage::new(StreamId::new(id.into()), 0, StreamContent::Data(part))
 }
+
+#[cfg(test)]
+mod tests;

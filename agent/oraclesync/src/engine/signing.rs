@@ -28,7 +28,12 @@ pub fn vote_digest(domain: &Domain, vote: &Vote) -> Hash {
 
 pub fn proposal_digest(domain: &Domain, proposal: &Proposal) -> Hash {
     let round = proposal.round.as_u32();
-    domain.proposal(proposal.height.0, round, &proposal.value.0, proposal.pol_round.as_u32())
+    domain.proposal(
+        proposal.height.0,
+        round,
+        &proposal.value.0,
+        proposal.pol_round.as_u32(),
+    )
 }
 
 /// Checks what others sign.
@@ -60,7 +65,11 @@ impl Verifier<OracleContext> for OracleVerifier {
         signature: &EngineSignature,
         key: &Key,
     ) -> Result<VerificationResult, Error> {
-        Ok(Self::check(&proposal_digest(&self.domain, proposal), signature, key))
+        Ok(Self::check(
+            &proposal_digest(&self.domain, proposal),
+            signature,
+            key,
+        ))
     }
 
     async fn verify_signed_vote_extension(
@@ -77,7 +86,9 @@ impl Verifier<OracleContext> for OracleVerifier {
         &self,
         proof: &ValidatorProof<OracleContext>,
     ) -> Result<VerificationResult, Error> {
-        let Ok(key) = proof.decoded_public_key() else { return Ok(VerificationResult::Invalid) };
+        let Ok(key) = proof.decoded_public_key() else {
+            return Ok(VerificationResult::Invalid);
+        };
         Ok(Self::check(&keccak(&proof.preimage()), &proof.signature, &key))
     }
 }

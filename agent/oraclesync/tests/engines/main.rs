@@ -16,7 +16,9 @@ const SILENCE: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_oracle_decides_when_there_is_work_and_is_silent_otherwise() {
-    let Some(mut network) = Network::new("solo", 1) else { return };
+    let Some(mut network) = Network::new("solo", 1) else {
+        return;
+    };
     network.start(0).await;
     settle(SILENCE).await;
     assert_eq!(network.tip(0), 0, "nothing to decide");
@@ -31,7 +33,9 @@ async fn one_oracle_decides_when_there_is_work_and_is_silent_otherwise() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn four_oracles_decide_the_same_and_then_are_silent() {
-    let Some(mut network) = Network::new("four", 4) else { return };
+    let Some(mut network) = Network::new("four", 4) else {
+        return;
+    };
     network.start_all().await;
     network.goal(3);
     network.reach(3, PATIENCE).await;
@@ -42,7 +46,9 @@ async fn four_oracles_decide_the_same_and_then_are_silent() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn work_known_to_one_proposer_is_enough() {
-    let Some(mut network) = Network::new("hint", 4) else { return };
+    let Some(mut network) = Network::new("hint", 4) else {
+        return;
+    };
     network.start_all().await;
     network.goal(1);
     network.reach(1, PATIENCE).await;
@@ -54,7 +60,9 @@ async fn work_known_to_one_proposer_is_enough() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_go_on_without_the_fourth_which_catches_up() {
-    let Some(mut network) = Network::new("late", 4) else { return };
+    let Some(mut network) = Network::new("late", 4) else {
+        return;
+    };
     for node in 0..3 {
         network.start(node).await;
     }
@@ -70,7 +78,9 @@ async fn three_go_on_without_the_fourth_which_catches_up() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_of_four_decide_nothing_until_a_third_returns() {
-    let Some(mut network) = Network::new("half", 4) else { return };
+    let Some(mut network) = Network::new("half", 4) else {
+        return;
+    };
     network.start_all().await;
     network.goal(1);
     network.reach(1, PATIENCE).await;
@@ -78,7 +88,10 @@ async fn two_of_four_decide_nothing_until_a_third_returns() {
     network.stop(3).await;
     network.goal(2);
     settle(Duration::from_secs(3)).await;
-    assert!(network.tip(0) == 1 && network.tip(1) == 1, "two of four are no quorum");
+    assert!(
+        network.tip(0) == 1 && network.tip(1) == 1,
+        "two of four are no quorum"
+    );
     network.start(3).await;
     network.reach_by(&[0, 1, 3], 2, PATIENCE).await;
     network.verify();
@@ -86,7 +99,9 @@ async fn two_of_four_decide_nothing_until_a_third_returns() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restarted_oracle_continues_from_its_store() {
-    let Some(mut network) = Network::new("again", 1) else { return };
+    let Some(mut network) = Network::new("again", 1) else {
+        return;
+    };
     network.start(0).await;
     network.goal(1);
     network.reach(1, PATIENCE).await;
@@ -102,7 +117,9 @@ async fn a_restarted_oracle_continues_from_its_store() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_restart_while_idle_and_go_on() {
-    let Some(mut network) = Network::new("reboot", 4) else { return };
+    let Some(mut network) = Network::new("reboot", 4) else {
+        return;
+    };
     network.start_all().await;
     network.goal(1);
     network.reach(1, PATIENCE).await;
@@ -118,16 +135,41 @@ async fn all_restart_while_idle_and_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_oracle_that_signs_twice_is_caught_and_splits_nothing() {
+    let Some(mut network) = Network::new("twin", 4) else {
+        return;
+    };
+    network.start_all().await;
+    let twin = network.start_twin(3).await;
+    let started = std::time::Instant::now();
+    let mut height = 0;
+    while !(0..3).any(|node| network.has_evidence(node)) {
+        assert!(started.elapsed() < PATIENCE, "no evidence after {height} heights");
+        height += 1;
+        network.goal(height);
+        network.reach_by(&[0, 1, 2], height, PATIENCE).await;
+    }
+    twin.stop().await;
+    network.verify();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stranger_is_refused_by_name() {
-    let Some(network) = Network::new("stranger", 1) else { return };
+    let Some(network) = Network::new("stranger", 1) else {
+        return;
+    };
     let error = network.start_stranger().await;
     assert!(error.contains("is not an oracle of the genesis"), "{error}");
 }
 
 #[test]
 fn certificates_of_one_network_mean_nothing_in_another() {
-    let Some(network) = Network::new("here", 1) else { return };
-    let Some(other) = Network::new("there", 1) else { return };
+    let Some(network) = Network::new("here", 1) else {
+        return;
+    };
+    let Some(other) = Network::new("there", 1) else {
+        return;
+    };
     assert_ne!(Domain::of(network.genesis()), Domain::of(other.genesis()));
     assert_eq!(ValidatorSet::from_genesis(network.genesis()).unwrap().len(), 1);
 }

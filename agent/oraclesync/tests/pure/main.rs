@@ -1,0 +1,7 @@
+//! Encodings, certificates and the light client: what is accepted, and that nothing else is.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod certificates;
+mod encodings;
+mod followers;
+mod samples;
