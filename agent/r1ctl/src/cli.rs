@@ -1,0 +1,206 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// Where an installed node's control socket is.
+const DEFAULT_SOCKET: &str = "/run/r1/r1d.sock";
+
+/// The tool of a Ratio1 node
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about,
+    after_help = "Examples:\n  \
+    r1ctl status                              who am I, how available, what is owed to me\n  \
+    r1ctl why                                 why is my availability below 255\n  \
+    r1ctl run --image busybox --wait -- echo hello\n  \
+    r1ctl --socket .r1/up/worker-1/run/r1d.sock nodes --json"
+)]
+pub struct Cli {
+    /// Control socket of r1d
+    #[arg(long, global = true, env = "R1_SOCKET", default_value = DEFAULT_SOCKET, value_name = "PATH")]
+    pub socket: PathBuf,
+    /// Print the answer as JSON, for programs
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// This node: identity, epoch, availability, balance, what it lacks
+    #[command(after_help = "Examples:\n  r1ctl status\n  r1ctl status --json | jq .availability_now")]
+    Status,
+    /// All nodes of the network that this one knows
+    #[command(
+        after_help = "Examples:\n  r1ctl nodes\n  r1ctl nodes --json | jq '.nodes[] | select(.online | not)'"
+    )]
+    Nodes,
+    /// Closed epochs: what was agreed, by how many, how fast
+    #[command(after_help = "Examples:\n  r1ctl epochs --limit 5\n  r1ctl epochs --json")]
+    Epochs {
+        /// Most epochs shown, newest first
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// Licences: who owns them, where they are linked, what they earned
+    #[command(after_help = "Examples:\n  r1ctl licences\n  r1ctl licences link 3\n  r1ctl licences claim 3")]
+    Licences {
+        /// What to do with one
+        #[command(subcommand)]
+        action: Option<LicenceAction>,
+    },
+    /// Run a container on this node
+    #[command(after_help = "Examples:\n  \
+        r1ctl run --image busybox --wait -- echo hello\n  \
+        r1ctl run --image busybox --cpu 0.5 --memory 64m --env NAME=value -- sh -c 'echo $NAME; sleep 60'")]
+    Run(RunArgs),
+    /// Containers of this node
+    #[command(after_help = "Examples:\n  r1ctl ps\n  r1ctl ps --json | jq '.containers[] | .exit_code'")]
+    Ps,
+    /// A container's output
+    #[command(after_help = "Examples:\n  r1ctl logs web --tail 20\n  r1ctl logs web --follow")]
+    Logs {
+        /// The container
+        id: String,
+        /// Most lines shown, the last ones
+        #[arg(long, default_value_t = 100)]
+        tail: u32,
+        /// Go on as lines come, until the container ends
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// End a container
+    #[command(after_help = "Examples:\n  r1ctl stop web\n  r1ctl stop web --timeout 60 --remove")]
+    Stop {
+        /// The container
+        id: String,
+        /// Seconds it may take to end by itself before it is killed
+        #[arg(long, default_value_t = 10)]
+        timeout: u64,
+        /// Forget the container and its log as well
+        #[arg(long)]
+        remove: bool,
+    },
+    /// Why a value is what it is, from the evidence
+    #[command(after_help = "Examples:\n  \
+        r1ctl why                        this node in the last closed epoch\n  \
+        r1ctl why 12                     everybody in epoch 12\n  \
+        r1ctl why 0xai_A... --epoch 12   one node in one epoch\n  \
+        r1ctl why worker-1               a node by its alias")]
+    Why {
+        /// A node (address or alias) or an epoch (number); this node if left out
+        what: Option<String>,
+        /// Which epoch, when a node is asked for
+        #[arg(long)]
+        epoch: Option<u64>,
+    },
+    /// The Prometheus text of r1d and r1-hostd
+    #[command(after_help = "Example:\n  r1ctl metrics | promtool check metrics")]
+    Metrics,
+    /// Completions for a shell, on standard output
+    #[command(after_help = "Example:\n  r1ctl completions bash > /etc/bash_completion.d/r1ctl")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// What to do with a licence.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum LicenceAction {
+    /// Link it to this node (this node's key must own it)
+    Link {
+        /// The licence
+        id: u64,
+    },
+    /// Claim what it has earned
+    Claim {
+        /// The licence
+        id: u64,
+    },
+}
+
+/// `r1ctl run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Image: a root file system installed on the node
+    #[arg(long)]
+    pub image: String,
+    /// Name of the container; made up if left out
+    #[arg(long)]
+    pub id: Option<String>,
+    /// CPU cores
+    #[arg(long, default_value_t = 1.0)]
+    pub cpu: f64,
+    /// Memory: bytes, or with k, m, g
+    #[arg(long, default_value = "512m", value_parser = parse_size)]
+    pub memory: u64,
+    /// Most processes
+    #[arg(long, default_value_t = 128)]
+    pub pids: u32,
+    /// Environment, NAME=VALUE; repeat for more
+    #[arg(long, short, value_parser = parse_env)]
+    pub env: Vec<(String, String)>,
+    /// Wait for its end, print its output, exit with its code
+    #[arg(long)]
+    pub wait: bool,
+    /// The command and its arguments
+    #[arg(trailing_var_arg = true, required = true)]
+    pub command: Vec<String>,
+}
+
+/// Bytes of a size such as `64m`.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let lower = text.to_ascii_lowercase();
+    let digits = lower.trim_end_matches(['b', 'k', 'm', 'g']);
+    let unit: u64 = match &lower[digits.len()..] {
+        "" | "b" => 1,
+        "k" | "kb" => 1 << 10,
+        "m" | "mb" => 1 << 20,
+        "g" | "gb" => 1 << 30,
+        other => return Err(format!("unit {other:?} is none of k, m, g")),
+    };
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| format!("{text:?} is not a size such as 64m"))?;
+    number
+        .checked_mul(unit)
+        .ok_or_else(|| format!("{text:?} is too large"))
+}
+
+/// The two sides of `NAME=VALUE`.
+fn parse_env(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(format!("{text:?} is not NAME=VALUE")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(parse_size("64m"), Ok(64 << 20));
+        assert_eq!(parse_size("2G"), Ok(2 << 30));
+        assert_eq!(parse_size("1000"), Ok(1000));
+        for bad in ["", "m", "1x", "1mm", "-1", "99999999999g"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
+    }
+}

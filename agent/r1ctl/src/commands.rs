@@ -1,0 +1,213 @@
+//! What each command does.
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::{Result, bail};
+use serde_json::{Map, Value, json};
+use tokio::time::sleep;
+
+use crate::{
+    cli::{Cli, Command, LicenceAction, RunArgs},
+    client::Client,
+    show,
+};
+
+/// How often a container is looked at while it is waited for.
+const POLL: Duration = Duration::from_millis(200);
+/// Most lines asked for at once; r1-hostd's own limit.
+const MAX_TAIL: u32 = 10_000;
+
+/// Runs a command (not `completions`, which needs no node).
+pub async fn run(cli: &Cli) -> Result<ExitCode> {
+    let client = Client::new(&cli.socket);
+    let print = |answer: &Value, show: fn(&Value) -> Vec<String>| {
+        if cli.json {
+            println!("{answer}");
+        } else {
+            show(answer).iter().for_each(|line| println!("{line}"));
+        }
+    };
+    match &cli.command {
+        Command::Status => print(&client.get("/v1/status").await?, show::status),
+        Command::Nodes => print(&client.get("/v1/nodes").await?, show::nodes),
+        Command::Epochs { limit } => {
+            print(
+                &client.get(&format!("/v1/epochs?limit={limit}")).await?,
+                show::epochs,
+            );
+        }
+        Command::Licences { action: None } => print(&client.get("/v1/licences").await?, show::licences),
+        Command::Licences { action: Some(action) } => {
+            let path = match action {
+                LicenceAction::Link { id } => format!("/v1/licences/{id}/link"),
+                LicenceAction::Claim { id } => format!("/v1/licences/{id}/claim"),
+            };
+            print(&client.post(&path, &json!({})).await?, |answer| {
+                vec![format!(
+                    "sent as transaction {}",
+                    answer["tx"].as_str().unwrap_or("-")
+                )]
+            });
+        }
+        Command::Run(args) => return start(cli, &client, args).await,
+        Command::Ps => print(&client.get("/v1/containers").await?, show::containers),
+        Command::Logs { id, tail, follow } => logs(cli, &client, id, *tail, *follow).await?,
+        Command::Stop { id, timeout, remove } => stop(&client, id, *timeout, *remove).await?,
+        Command::Why { what, epoch } => {
+            print(
+                &client
+                    .get(&why_path(&client, what.as_deref(), *epoch).await?)
+                    .await?,
+                show::why,
+            );
+        }
+        Command::Metrics => print!("{}", client.text("/metrics").await?),
+        Command::Completions { .. } => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn start(cli: &Cli, client: &Client<'_>, args: &RunArgs) -> Result<ExitCode> {
+    let env: Map<String, Value> = args
+        .env
+        .iter()
+        .map(|(name, value)| (name.clone(), json!(value)))
+        .collect();
+    let request = json!({
+        "id": args.id.clone().unwrap_or_default(),
+        "image": args.image,
+        "command": args.command,
+        "env": env,
+        "cpu": args.cpu,
+        "memory_bytes": args.memory,
+        "pids": args.pids,
+    });
+    let answer = client.post("/v1/containers", &request).await?;
+    let id = answer["id"].as_str().unwrap_or_default().to_owned();
+    if !args.wait {
+        println!("{}", if cli.json { answer.to_string() } else { id });
+        return Ok(ExitCode::SUCCESS);
+    }
+    let container = wait(client, &id).await?;
+    if cli.json {
+        println!("{container}");
+    } else {
+        print_lines(
+            &client
+                .get(&format!("/v1/containers/{id}/logs?tail={MAX_TAIL}"))
+                .await?,
+            0,
+        );
+    }
+    let code = container["exit_code"]
+        .as_u64()
+        .and_then(|code| u8::try_from(code).ok());
+    match code {
+        Some(code) => Ok(ExitCode::from(code)),
+        None => bail!("container {id} was lost; its exit code is not known"),
+    }
+}
+
+async fn find(client: &Client<'_>, id: &str) -> Result<Value> {
+    let answer = client.get("/v1/containers").await?;
+    let containers = answer["containers"].as_array().cloned().unwrap_or_default();
+    match containers.into_iter().find(|container| container["id"] == id) {
+        Some(container) => Ok(container),
+        None => bail!("container {id} is not there; see r1ctl ps"),
+    }
+}
+
+fn is_over(container: &Value) -> bool {
+    matches!(container["state"].as_str(), Some("stopped" | "lost"))
+}
+
+async fn wait(client: &Client<'_>, id: &str) -> Result<Value> {
+    loop {
+        let container = find(client, id).await?;
+        if is_over(&container) {
+            return Ok(container);
+        }
+        sleep(POLL).await;
+    }
+}
+
+/// Prints log lines, the first `skip` left out; standard error of the container goes to ours.
+fn print_lines(answer: &Value, skip: usize) -> usize {
+    let lines = answer["lines"].as_array().map_or(&[][..], Vec::as_slice);
+    for line in lines.iter().skip(skip) {
+        let text = line["m"].as_str().unwrap_or_default();
+        if line["s"] == "stderr" {
+            eprintln!("{text}")
+        } else {
+            println!("{text}")
+        }
+    }
+    lines.len()
+}
+
+async fn logs(cli: &Cli, client: &Client<'_>, id: &str, tail: u32, follow: bool) -> Result<()> {
+    let answer = client
+        .get(&format!("/v1/containers/{id}/logs?tail={tail}"))
+        .await?;
+    if cli.json {
+        println!("{answer}");
+        return Ok(());
+    }
+    print_lines(&answer, 0);
+    if !follow {
+        return Ok(());
+    }
+    let path = format!("/v1/containers/{id}/logs?tail={MAX_TAIL}");
+    let mut seen = client.get(&path).await?["lines"].as_array().map_or(0, Vec::len);
+    loop {
+        let over = is_over(&find(client, id).await?);
+        seen = print_lines(&client.get(&path).await?, seen);
+        if over {
+            return Ok(());
+        }
+        sleep(POLL).await;
+    }
+}
+
+async fn stop(client: &Client<'_>, id: &str, timeout: u64, remove: bool) -> Result<()> {
+    let body = json!({ "timeout_ms": timeout.saturating_mul(1000) });
+    let time = Duration::from_secs(timeout.saturating_add(30));
+    client
+        .post_within(&format!("/v1/containers/{id}/stop"), &body, time)
+        .await?;
+    if remove {
+        client.delete(&format!("/v1/containers/{id}")).await?;
+    }
+    Ok(())
+}
+
+/// The call that answers: nothing is this node, a number is an epoch, all else a node by address or alias.
+async fn why_path(client: &Client<'_>, what: Option<&str>, epoch: Option<u64>) -> Result<String> {
+    if let Some(number) = what.and_then(|what| what.parse::<u64>().ok()) {
+        return Ok(format!("/v1/why/epoch/{number}"));
+    }
+    let address = match what {
+        Some(address) if address.starts_with("0xai_") || address.starts_with("aixp_") => address.to_owned(),
+        Some(alias) => by_alias(client, alias).await?,
+        None => client.get("/v1/status").await?["address"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
+    };
+    let query = epoch.map(|epoch| format!("?epoch={epoch}")).unwrap_or_default();
+    Ok(format!("/v1/why/node/{address}{query}"))
+}
+
+async fn by_alias(client: &Client<'_>, alias: &str) -> Result<String> {
+    let answer = client.get("/v1/nodes").await?;
+    let nodes = answer["nodes"].as_array().cloned().unwrap_or_default();
+    let found: Vec<_> = nodes.iter().filter(|node| node["alias"] == alias).collect();
+    match found[..] {
+        [node] => Ok(node["address"].as_str().unwrap_or_default().to_owned()),
+        [] => bail!("{alias:?} is neither an epoch nor a node of this network; see r1ctl nodes"),
+        _ => bail!(
+            "{} nodes are called {alias:?}; name one by its address",
+            found.len()
+        ),
+    }
+}
