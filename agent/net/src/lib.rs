@@ -7,8 +7,8 @@
 //!
 //! **What the caller must do.** Take events promptly: while [`EVENT_QUEUE`] of them wait, gossip is ignored and requests
 //! are refused. Judge each [`GossipMessage`]: only accepted ones are passed on; a message whose [`Verdict`] is dropped
-//! or late is ignored. Rejection costs the peers that delivered the message their score, so reject only what no honest
-//! peer passes on.
+//! or late is ignored. Rejection costs the peers that delivered the message their score, and four rejections
+//! in a short time ban them for [`Times::ban`]: reject only what no honest peer passes on, ignore the rest.
 //!
 //! **What is not defended.** A gossip message may be replayed by anyone once its id is forgotten
 //! ([`DUPLICATE_MEMORY`]); sequence numbers inside the data are the application's. `source` is who signed the gossip

@@ -273,7 +273,7 @@ async fn garbage_in_every_protocol_does_no_harm() {
     let long_name = [&[255u8][..], &[b'x'; 255], &[0; 4]].concat();
     let endless = b"\x06echo/1\xff\xff\xff\xff".to_vec();
     let promised = b"\x06echo/1\x00\x00\x03\xe8only this".to_vec();
-    for protocol in [
+    let protocols = [
         "/r1/testnet/request/1",
         "/r1/testnet/meshsub/1.1.0",
         "/r1/testnet/meshsub/1.0.0",
@@ -281,18 +281,14 @@ async fn garbage_in_every_protocol_does_no_harm() {
         "/ipfs/id/1.0.0",
         "/ipfs/id/push/1.0.0",
         "/ipfs/ping/1.0.0",
-    ] {
-        for bytes in [
-            &noise,
-            &long_name,
-            &endless,
-            &promised,
-            &vec![],
-            &vec![0xff; 70_000],
-        ] {
-            stranger::send_noise(&address, peer, protocol, bytes.clone()).await;
-        }
-    }
+    ];
+    let noises = [noise, long_name, endless, promised, vec![], vec![0xff; 70_000]];
+    let attempts = protocols
+        .iter()
+        .flat_map(|protocol| noises.iter().map(move |bytes| (protocol, bytes)));
+    let sent =
+        attempts.map(|(protocol, bytes)| stranger::send_noise(&address, peer, protocol, bytes.clone()));
+    futures::future::join_all(sent).await;
     still_works(node).await;
 }
 

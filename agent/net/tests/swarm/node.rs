@@ -34,8 +34,7 @@ pub fn config(number: u8) -> Config {
     config.protocols = vec![ProtocolConfig::new(PROTOCOL, 1000, 3000)];
     config.times.redial_min = Duration::from_millis(100);
     config.times.redial_max_alone = Duration::from_millis(500);
-    config.times.validation = Duration::from_secs(2);
-    config.times.request = Duration::from_secs(2);
+    config.times.request = PATIENCE;
     config
 }
 

@@ -1,15 +1,18 @@
 //! Requests between nodes.
 
+use std::time::Duration;
+
 use r1_net::{Acceptance, NetError, ProtocolConfig, RateLimit, Refusal};
 
 use crate::node::{Node, PROTOCOL, address, config};
 
 /// An asker whose limits are wider than those of the node that it asks.
-async fn asked_and_asker(change: impl FnOnce(&mut r1_net::Config)) -> (Node, Node) {
+async fn asked_and_asker(change: impl Fn(&mut r1_net::Config)) -> (Node, Node) {
     let mut first = config(1);
     change(&mut first);
     let first = Node::start(1, first).await;
     let mut second = config(2);
+    change(&mut second);
     second.bootstrap = vec![first.multiaddr()];
     second.protocols = vec![
         ProtocolConfig::new(PROTOCOL, 5000, 3000),
@@ -100,7 +103,7 @@ async fn unknown_protocols_are_refused() {
 
 #[tokio::test]
 async fn a_dropped_request_is_a_refusal_and_a_forgotten_one_a_timeout() {
-    let (mut first, second) = asked_and_asker(|_| ()).await;
+    let (mut first, second) = asked_and_asker(|config| config.times.request = Duration::from_secs(2)).await;
     let asker = second.handle.clone();
     let ask = async move || asker.request(address(1), PROTOCOL, vec![]).await;
     let (answer, request) = tokio::join!(ask(), async { drop(first.request().await) });
