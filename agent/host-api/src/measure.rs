@@ -100,6 +100,12 @@ pub struct ContainerUsage {
     pub memory_peak_bytes: u64,
     /// Processes now.
     pub pids: u64,
+    /// Bytes received over the network, loopback excluded; 0 where no kernel meter counts them.
+    #[serde(default)]
+    pub rx_bytes: u64,
+    /// Bytes sent.
+    #[serde(default)]
+    pub tx_bytes: u64,
     /// Where `cpu_ns` comes from.
     pub source: UsageSource,
 }

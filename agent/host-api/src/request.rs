@@ -9,6 +9,8 @@ use crate::HostError;
 
 /// Longest container id, characters.
 pub const MAX_ID: usize = 63;
+/// The one name that no container may have.
+pub const RESERVED_ID: &str = "shim";
 /// Longest image name, characters.
 pub const MAX_IMAGE: usize = 64;
 /// Most words of a command.
@@ -105,11 +107,14 @@ impl RunRequest {
     }
 }
 
-/// Checks a container id.
+/// Checks a container id. One name is reserved: the control group of the shims has it, beside the containers'.
 ///
 /// # Errors
 /// [`HostError::InvalidRequest`] for field `id`.
 pub fn check_id(id: &str) -> Result<(), HostError> {
+    if id == RESERVED_ID {
+        return Err(invalid("id", format!("{id:?} is reserved")));
+    }
     check_name("id", id, MAX_ID)
 }
 
@@ -285,7 +290,7 @@ mod tests {
 
     #[test]
     fn each_field_out_of_its_limits_is_refused_by_name() {
-        for id in ["..", "/", "A", "-a", "a/b", "a\0", "ä", &"a".repeat(64)] {
+        for id in ["..", "/", "shim", "A", "-a", "a/b", "a\0", "ä", &"a".repeat(64)] {
             assert_eq!(refused_field(|r| r.id = id.into()), "id", "{id:?}");
         }
         for image in ["", "..", ".hidden", "a/../b", "Busy", &"a".repeat(65)] {

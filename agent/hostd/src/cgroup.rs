@@ -2,14 +2,13 @@
 
 use std::{
     fs, io,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     thread,
     time::Duration,
 };
 
 use nix::libc;
-use r1_host_api::{CgroupMode, ContainerUsage, UsageSource};
+use r1_host_api::{CgroupMode, ContainerUsage};
 
 use crate::process::Process;
 
@@ -17,12 +16,14 @@ use crate::process::Process;
 const ROOT: &str = "/sys/fs/cgroup";
 /// Controllers without which a container would have no limits.
 const NEEDED: [&str; 3] = ["cpu", "memory", "pids"];
-/// Version 1 controllers that this daemon looks at.
-const V1: [&str; 7] = ["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "pids"];
+/// A version 1 hierarchy without controller, which systemd uses for its own bookkeeping.
+const SYSTEMD: &str = "systemd";
 /// How often a group is asked to empty before it is given up.
 const KILL_ROUNDS: u32 = 200;
 /// Time between two such rounds.
 const KILL_PAUSE: Duration = Duration::from_millis(10);
+/// How often a group is tried to be removed.
+const REMOVE_ROUNDS: u32 = 100;
 /// Deepest nesting of groups inside a container's group that is cleaned up.
 const MAX_DEPTH: u32 = 8;
 
@@ -66,10 +67,7 @@ impl Cgroups {
                 base,
             });
         }
-        let mounted = V1.iter().map(|name| ((*name).to_owned(), root.join(name)));
-        let hierarchies: Vec<_> = mounted
-            .filter(|(_, path)| path.join("cgroup.procs").is_file())
-            .collect();
+        let hierarchies = version_1(root);
         let unified = Some(root.join("unified")).filter(|path| is_v2(path));
         let mode = match (hierarchies.is_empty(), unified.is_some()) {
             (true, _) => CgroupMode::None,
@@ -103,7 +101,12 @@ impl Cgroups {
         if let Some(missing) = NEEDED.iter().find(|name| !found.iter().any(|has| has == *name)) {
             return Err(format!("the {missing} controller is not mounted under {ROOT}"));
         }
-        for path in self.folders_of("") {
+        let needed = self
+            .hierarchies
+            .iter()
+            .filter(|(name, _)| NEEDED.contains(&name.as_str()));
+        let needed = needed.map(|(_, root)| root).chain(&self.unified);
+        for path in needed.map(|root| root.join(&self.base)) {
             fs::create_dir_all(&path).map_err(|error| format!("cannot make {}: {error}", path.display()))?;
         }
         Ok(())
@@ -127,11 +130,6 @@ impl Cgroups {
         self.unified.as_ref().map(|root| root.join(&self.base).join(id))
     }
 
-    /// The cgroup2 id of a folder: its inode number.
-    pub fn id_of(folder: &Path) -> Option<u64> {
-        fs::metadata(folder).ok().map(|meta| meta.ino())
-    }
-
     /// Use of a container so far, as far as its groups say.
     pub fn usage(&self, id: &str) -> ContainerUsage {
         let number = |controller: &str, file: &str| -> u64 {
@@ -147,7 +145,7 @@ impl Cgroups {
                 memory_bytes: number("memory", "memory.current"),
                 memory_peak_bytes: number("memory", "memory.peak"),
                 pids: number("pids", "pids.current"),
-                source: UsageSource::Cgroup,
+                ..ContainerUsage::default()
             };
         }
         ContainerUsage {
@@ -155,7 +153,7 @@ impl Cgroups {
             memory_bytes: number("memory", "memory.usage_in_bytes"),
             memory_peak_bytes: number("memory", "memory.max_usage_in_bytes"),
             pids: number("pids", "pids.current"),
-            source: UsageSource::Cgroup,
+            ..ContainerUsage::default()
         }
     }
 
@@ -207,11 +205,17 @@ impl Cgroups {
             .try_for_each(|folder| remove_tree(folder, MAX_DEPTH))
     }
 
-    /// Removes the base groups themselves, when nothing lives in them; parents stay.
+    /// Removes the base groups with what is empty in them (the shims' own group, say), and parents that nobody
+    /// else uses. Blocks for up to a second per hierarchy.
     pub fn remove_base(&self) {
         for folder in self.folders_of("") {
-            // What is not empty belongs to someone who lives: leave it.
-            let _ = fs::remove_dir(folder);
+            // What is not empty belongs to someone who lives.
+            if remove_tree(&folder, MAX_DEPTH).is_ok() {
+                let parents = folder.ancestors().skip(1).take(self.base.split('/').count() - 1);
+                parents
+                    .take_while(|parent| fs::remove_dir(parent).is_ok())
+                    .for_each(drop);
+            }
         }
     }
 
@@ -230,6 +234,42 @@ impl Cgroups {
         folders.dedup();
         folders
     }
+}
+
+/// Every version 1 hierarchy, also those that this daemon sets no limits in: the runtime makes groups in all.
+fn version_1(root: &Path) -> Vec<(String, PathBuf)> {
+    let Ok(entries) = fs::read_dir(root) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    // Controllers that are mounted together have one folder and links to it, so paths are made canonical.
+    for path in entries
+        .flatten()
+        .filter_map(|entry| entry.path().canonicalize().ok())
+    {
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        if name != SYSTEMD && path.join("tasks").is_file() {
+            found.extend(name.split(',').map(|name| (name.to_owned(), path.clone())));
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// Tries again for a while where the kernel has not yet taken leave of processes or child groups that are gone.
+fn remove_group(folder: &Path) -> io::Result<()> {
+    for _ in 0..REMOVE_ROUNDS {
+        match fs::remove_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => thread::sleep(KILL_PAUSE),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            removed => return removed,
+        }
+    }
+    fs::remove_dir(folder)
 }
 
 fn pids_in(folder: &Path) -> Vec<i32> {
@@ -290,12 +330,7 @@ fn remove_tree(folder: &Path, depth: u32) -> Result<(), String> {
             remove_tree(&child, depth - 1)?;
         }
     }
-    match fs::remove_dir(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(format!("cannot remove {}: {error}", folder.display()))
-        }
-        _ => Ok(()),
-    }
+    remove_group(folder).map_err(|error| format!("cannot remove {}: {error}", folder.display()))
 }
 
 #[cfg(test)]

@@ -43,6 +43,9 @@ pub struct Config {
     /// Most bytes of log kept per container
     #[arg(long, value_name = "BYTES", default_value_t = 8 << 20)]
     pub log_max_bytes: u64,
+    /// Use no kernel probes: evidence comes from clocks, use from control groups
+    #[arg(long)]
+    pub without_bpf: bool,
     /// End and clean up all containers on SIGTERM, instead of leaving them to the next start
     #[arg(long)]
     pub stop_containers_on_exit: bool,

@@ -4,12 +4,12 @@ use std::{
     collections::BTreeMap,
     fs::File,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use r1_host_api::{Degraded, HostError, HostEvent, Measurements, NodeFacts};
+use r1_host_api::{Degraded, HookStatus, HostError, HostEvent, Measurements, NodeFacts};
 use r1_telemetry::Metrics;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -23,11 +23,14 @@ use crate::{
     facts,
     gpu::{self, Gpus},
     metrics::HostCollector,
+    probe::{Probe, ProbeConfig, ProbeEvent},
     process,
     server::Listener,
     storage::{self, StorageError},
-    watch::ClockWatch,
 };
+
+/// Bytes of stack of the thread that passes on events.
+const EVENT_STACK: usize = 128 * 1024;
 
 /// Why the daemon does not start.
 #[derive(Debug, thiserror::Error)]
@@ -53,19 +56,18 @@ pub enum StartError {
 }
 
 /// The running daemon, as its server and its metrics see it. Cheap to clone; clones share it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Host {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
 struct Shared {
     config: Config,
     cgroups: Cgroups,
     containers: Containers,
-    watch: ClockWatch,
+    probe: Arc<Probe>,
+    ooms: AtomicU64,
     gpus: Gpus,
-    metrics: OnceLock<Metrics>,
     refused_peers: AtomicU64,
     open_connections: AtomicU64,
     refused_requests: Mutex<BTreeMap<&'static str, u64>>,
@@ -90,11 +92,10 @@ impl Host {
 
     /// What is measured, as of now.
     pub fn measurements(&self) -> Measurements {
-        let usage = self.shared.containers.usage();
         Measurements {
-            evidence: self.shared.watch.evidence(),
-            hooks: BTreeMap::new(),
-            usage: usage.into_iter().map(|(id, (usage, _))| (id, usage)).collect(),
+            evidence: self.shared.probe.evidence(),
+            hooks: self.shared.probe.hooks(),
+            usage: self.shared.containers.usage(),
         }
     }
 
@@ -106,13 +107,11 @@ impl Host {
         let register = |registry: &mut prometheus_client::registry::Registry| {
             registry.register_collector(Box::new(HostCollector::new(self.clone())));
         };
-        let metrics = self
-            .shared
-            .metrics
-            .get_or_init(|| Metrics::new(Some("r1_hostd"), register));
-        metrics.encode().map_err(|error| HostError::Failed {
+        let own = Metrics::new(Some("r1_hostd"), register).encode();
+        let own = own.map_err(|error| HostError::Failed {
             message: format!("Metrics: {error}"),
-        })
+        })?;
+        Ok(r1_telemetry::merge(&[&own, &self.shared.probe.metrics()]))
     }
 
     /// Counts a refused request and passes the result on.
@@ -158,14 +157,75 @@ impl Host {
         OpenConnection { host: self.clone() }
     }
 
+    /// Kills by the kernel for lack of memory, anywhere on the machine, since this process started.
+    pub(crate) fn ooms(&self) -> u64 {
+        self.shared.ooms.load(Ordering::Relaxed)
+    }
+
     fn degraded(&self) -> Vec<Degraded> {
-        let found = [self.shared.containers.unsupported(), facts::missing_btf()];
-        found.into_iter().flatten().collect()
+        let mut found: Vec<_> = self.shared.containers.unsupported().into_iter().collect();
+        found.extend(degraded_hooks(&self.shared.probe.hooks()));
+        found
+    }
+
+    /// Passes on what the probes report, in a thread of its own since they wait for it there.
+    fn listen_to_probes(&self) -> Result<(), StartError> {
+        let Some(events) = self.shared.probe.events() else {
+            return Ok(());
+        };
+        // Weak, so that the daemon's end ends the probes, and these the thread.
+        let shared = Arc::downgrade(&self.shared);
+        let listen = move || {
+            for event in events {
+                let Some(shared) = shared.upgrade() else { return };
+                shared.hear(event);
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name("r1-events".into())
+            .stack_size(EVENT_STACK);
+        let started = thread.spawn(listen).map(drop);
+        started.map_err(|source| StartError::System {
+            action: "start the thread of events",
+            source,
+        })
     }
 }
 
+impl Shared {
+    fn hear(&self, event: ProbeEvent) {
+        match event {
+            ProbeEvent::Gap(gap) => {
+                tracing::warn!(cause = ?gap.cause, from_ms = gap.from_ms, to_ms = gap.to_ms, "gap: {}", gap.detail);
+                self.containers.tell(HostEvent::Gap(gap));
+            }
+            ProbeEvent::Oom { cgroup, pid } => {
+                self.ooms.fetch_add(1, Ordering::Relaxed);
+                tracing::info!(?cgroup, pid, "killed for lack of memory");
+            }
+            ProbeEvent::Exec { .. } => {}
+        }
+    }
+}
+
+/// One line for each reason for which hooks are not served by the kernel.
+fn degraded_hooks(hooks: &BTreeMap<String, HookStatus>) -> Vec<Degraded> {
+    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, hook) in hooks.iter().filter(|(_, hook)| !hook.attached) {
+        reasons.entry(&hook.detail).or_default().push(name);
+    }
+    let degraded = |(detail, names): (&str, Vec<&str>)| {
+        let (why, remedy) = detail.rsplit_once("; ").unwrap_or((detail, ""));
+        Degraded {
+            what: "ebpf".into(),
+            why: format!("{}: {why}", names.join(", ")),
+            remedy: remedy.into(),
+        }
+    };
+    reasons.into_iter().map(degraded).collect()
+}
+
 /// A connection that is open.
-#[derive(Debug)]
 pub(crate) struct OpenConnection {
     host: Host,
 }
@@ -187,14 +247,18 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let cgroups = Cgroups::detect(&config.cgroup).map_err(StartError::Argument)?;
     let _locks = prepare_folders(&config)?;
     let boot_id = process::boot_id().map_err(system("read the boot id"))?;
-    let containers = Containers::open(config.clone(), cgroups.clone(), boot_id.clone())?;
+    let probe = Arc::new(Probe::start(ProbeConfig {
+        bpf: !config.without_bpf,
+        ..ProbeConfig::default()
+    }));
+    let containers = Containers::open(config.clone(), cgroups.clone(), boot_id, Arc::clone(&probe))?;
     let shared = Shared {
-        watch: ClockWatch::start(boot_id),
+        probe,
+        ooms: AtomicU64::new(0),
         gpus: gpu::look().await,
         config,
         cgroups,
         containers,
-        metrics: OnceLock::new(),
         refused_peers: AtomicU64::new(0),
         open_connections: AtomicU64::new(0),
         refused_requests: Mutex::default(),
@@ -205,6 +269,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     for degraded in host.degraded() {
         tracing::warn!(what = %degraded.what, why = %degraded.why, remedy = %degraded.remedy, "degraded");
     }
+    host.listen_to_probes()?;
     host.containers().adopt().await?;
     let listener = Listener::bind(&host.shared.config.socket(), &host.shared.config.allow_uids)?;
     tracing::info!(socket = %host.shared.config.socket().display(), "ready");
@@ -224,10 +289,10 @@ pub async fn run(config: Config) -> Result<(), StartError> {
 /// Makes the folders and takes the locks, which last as long as the files returned.
 fn prepare_folders(config: &Config) -> Result<[File; 2], StorageError> {
     storage::make_folder(&config.state, 0o755)?;
-    let state = storage::lock_folder(&config.state)?;
+    let state = storage::lock_folder(&config.state, "lock")?;
     storage::make_folder(&config.images(), 0o755)?;
     storage::make_folder(&config.run, 0o755)?;
     storage::make_folder(&config.live(), 0o700)?;
-    let run = storage::lock_folder(&config.live())?;
+    let run = storage::lock_folder(&config.run, "hostd.lock")?;
     Ok([state, run])
 }

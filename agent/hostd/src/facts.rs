@@ -6,9 +6,6 @@ use r1_host_api::{CpuFacts, Degraded, DiskFacts, MemoryFacts, NodeFacts};
 
 use crate::{cgroup::Cgroups, config::Config, gpu::Gpus, process};
 
-/// Where the kernel publishes its own types, which the probes need.
-const BTF: &str = "/sys/kernel/btf/vmlinux";
-
 /// Collects the facts as of now.
 pub fn collect(config: &Config, cgroups: &Cgroups, gpus: &Gpus, degraded: Vec<Degraded>) -> NodeFacts {
     let names = nix::sys::utsname::uname().ok();
@@ -62,15 +59,6 @@ pub fn memory() -> MemoryFacts {
         total_bytes: bytes("MemTotal"),
         available_bytes: bytes("MemAvailable"),
     }
-}
-
-/// What the kernel lacks for the probes, if anything.
-pub fn missing_btf() -> Option<Degraded> {
-    (!Path::new(BTF).exists()).then(|| Degraded {
-        what: "ebpf".into(),
-        why: format!("{BTF} is not there: the kernel was built without CONFIG_DEBUG_INFO_BTF"),
-        remedy: "boot a distribution kernel of the last years; until then evidence comes from clocks".into(),
-    })
 }
 
 fn os_name() -> String {

@@ -14,4 +14,3 @@ pub mod runc;
 pub mod server;
 pub mod shim;
 pub mod storage;
-pub mod watch;

@@ -11,7 +11,6 @@ use prometheus_client::{
 use crate::daemon::Host;
 
 /// Reads everything anew at each scrape.
-#[derive(Debug)]
 pub struct HostCollector {
     host: Host,
 }
@@ -20,6 +19,12 @@ impl HostCollector {
     /// A collector over a running daemon.
     pub fn new(host: Host) -> Self {
         Self { host }
+    }
+}
+
+impl fmt::Debug for HostCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HostCollector")
     }
 }
 
@@ -51,57 +56,29 @@ impl EncodeMetric for ByLabel<'_> {
 
 impl Collector for HostCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        self.evidence(&mut encoder)?;
+        self.machine(&mut encoder)?;
         self.containers(&mut encoder)?;
         self.requests(&mut encoder)
     }
 }
 
 impl HostCollector {
-    fn evidence(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    fn machine(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let measured = self.host.measurements();
-        let evidence = &measured.evidence;
         let seconds = |ns: u64| ns as f64 / 1e9;
+        let suspended = seconds(measured.evidence.suspended_ns);
         counter(
             encoder,
-            "r1_probe_ticks",
-            "Ticks of the sampler",
-            evidence.ticks as f64,
+            "r1_heartbeat_suspended_seconds",
+            "Time the machine was suspended, seconds",
+            suspended,
         )?;
+        let ooms = self.host.ooms() as f64;
         counter(
             encoder,
-            "r1_probe_gaps",
-            "Times without ticks",
-            evidence.gaps as f64,
-        )?;
-        counter(
-            encoder,
-            "r1_probe_gap_seconds",
-            "Total of them, seconds",
-            seconds(evidence.gap_total_ns),
-        )?;
-        counter(
-            encoder,
-            "r1_probe_suspended_seconds",
-            "Time suspended, seconds",
-            seconds(evidence.suspended_ns),
-        )?;
-        gauge(
-            encoder,
-            "r1_probe_max_gap_seconds",
-            "Longest time between two ticks",
-            seconds(evidence.max_gap_ns),
-        )?;
-        let hooks = measured.hooks.iter();
-        let values = hooks
-            .map(|(name, hook)| (name.as_str(), f64::from(u8::from(hook.attached))))
-            .collect();
-        gauges(
-            encoder,
-            "r1_probe_hook_attached",
-            "1 if the kernel hook is attached",
-            "hook",
-            values,
+            "r1_machine_oom_kills",
+            "Kills by the kernel for lack of memory",
+            ooms,
         )?;
         let ids = || measured.usage.iter();
         let cpu = ids()

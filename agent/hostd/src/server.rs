@@ -183,7 +183,7 @@ impl Host1 {
     }
 
     async fn remove(&self, id: &str) -> Result<(), HostError> {
-        self.host.note(self.host.containers().remove(id))
+        self.host.note(self.host.containers().remove(id).await)
     }
 
     async fn list(&self) -> Result<String, HostError> {

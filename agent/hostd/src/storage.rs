@@ -88,12 +88,12 @@ pub fn make_folder(path: &Path, mode: u32) -> Result<(), StorageError> {
         .map_err(at("make the folder", path))
 }
 
-/// Takes the lock of a folder and checks that files can be stored in it. The lock lasts as long as the file.
+/// Takes the lock `name` of a folder and checks that files can be stored there. It lasts as long as the file.
 ///
 /// # Errors
 /// [`StorageError::Locked`] if another process has it, [`StorageError::Io`] if nothing can be written there.
-pub fn lock_folder(folder: &Path) -> Result<File, StorageError> {
-    let path = folder.join("lock");
+pub fn lock_folder(folder: &Path, name: &str) -> Result<File, StorageError> {
+    let path = folder.join(name);
     let mut options = OpenOptions::new();
     let file = options
         .write(true)
@@ -276,14 +276,14 @@ mod tests {
     #[test]
     fn a_locked_folder_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
-        let held = lock_folder(folder.path()).unwrap();
-        let error = lock_folder(folder.path()).unwrap_err();
+        let held = lock_folder(folder.path(), "lock").unwrap();
+        let error = lock_folder(folder.path(), "lock").unwrap_err();
         assert!(matches!(error, StorageError::Locked { .. }), "{error}");
         assert!(
             error.to_string().contains(&*folder.path().to_string_lossy()),
             "{error}"
         );
         drop(held);
-        lock_folder(folder.path()).unwrap();
+        lock_folder(folder.path(), "lock").unwrap();
     }
 }

@@ -70,6 +70,7 @@ impl Containers {
                 count(&self.inner.counts.adopted);
                 tracing::info!(container = %id, pid = state.pid, "container is adopted");
                 self.enter(id, meta, &state);
+                self.watch(id);
                 self.begin_watching(id, state);
             }
             Found::Over(state, end) => {

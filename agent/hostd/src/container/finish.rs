@@ -109,8 +109,7 @@ impl Containers {
         self.clean(id).await;
         let gone = self.live().remove(id);
         tracing::info!(container = %id, state = ?info.state, code = ?info.exit_code, "container is over");
-        // Nobody may be listening; who connects later asks for the list.
-        let _ = self.inner.events.send(HostEvent::Exited(info));
+        self.tell(HostEvent::Exited(info));
         if let Some(live) = gone {
             live.over.send_replace(true);
         }
@@ -169,6 +168,7 @@ impl Containers {
         let folder = self.folder(id);
         self.release_shim(id).await;
         self.kill_group(id).await;
+        self.unwatch(id);
         let (containers, name) = (self.clone(), id.to_owned());
         let removed = tokio::task::spawn_blocking(move || {
             containers.inner.cgroups.remove(&name)?;

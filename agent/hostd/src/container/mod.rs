@@ -26,7 +26,7 @@ use r1_host_api::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, broadcast, watch};
 
-use crate::{cgroup::Cgroups, config::Config, runc::Runc, storage::StorageError};
+use crate::{cgroup::Cgroups, config::Config, probe::Probe, runc::Runc, storage::StorageError};
 use record::Records;
 
 /// Containers that are made at the same time; more wait their turn.
@@ -42,6 +42,8 @@ struct Live {
     uid_slot: u32,
     /// Turns true when it is over and cleaned up.
     over: watch::Sender<bool>,
+    /// Its cgroup2 id where the kernel's meters watch it.
+    meter: Option<u64>,
 }
 
 /// `<run>/c/<id>/request.json`: what the daemon must know of a container after its own restart.
@@ -81,12 +83,11 @@ pub(crate) fn count(counter: &AtomicU64) {
 }
 
 /// All containers of this node. Cheap to clone; clones share it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Containers {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     config: Config,
     cgroups: Cgroups,
@@ -97,6 +98,7 @@ struct Inner {
     creating: Semaphore,
     events: broadcast::Sender<HostEvent>,
     counts: Counts,
+    probe: Arc<Probe>,
 }
 
 impl Containers {
@@ -104,7 +106,12 @@ impl Containers {
     ///
     /// # Errors
     /// [`StorageError`] if the folders cannot be read.
-    pub fn open(config: Config, cgroups: Cgroups, boot_id: String) -> Result<Self, StorageError> {
+    pub fn open(
+        config: Config,
+        cgroups: Cgroups,
+        boot_id: String,
+        probe: Arc<Probe>,
+    ) -> Result<Self, StorageError> {
         let records = Records::open(config.records(), config.max_records)?;
         let (events, _) = broadcast::channel(EVENT_QUEUE);
         let runc = Runc::new(config.runc.clone());
@@ -118,6 +125,7 @@ impl Containers {
             creating: Semaphore::new(MAX_CREATING),
             events,
             counts: Counts::default(),
+            probe,
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -158,6 +166,12 @@ impl Containers {
         self.inner.events.subscribe()
     }
 
+    /// Tells an event to whoever listens.
+    pub(crate) fn tell(&self, event: HostEvent) {
+        // Nobody may be listening; who connects later asks for the state.
+        let _ = self.inner.events.send(event);
+    }
+
     /// How often what happened.
     pub fn counts(&self) -> &Counts {
         &self.inner.counts
@@ -195,19 +209,48 @@ impl Containers {
         self.records().all().count()
     }
 
-    /// What each living container has used, and its cgroup2 id where a kernel meter can know it.
-    pub fn usage(&self) -> BTreeMap<String, (ContainerUsage, Option<u64>)> {
-        let ids: Vec<_> = self.live().keys().cloned().collect();
-        let usage = |id: String| {
-            let meter = self
-                .inner
-                .cgroups
-                .unified_of(&id)
-                .and_then(|folder| Cgroups::id_of(&folder));
-            let usage = self.inner.cgroups.usage(&id);
-            (id, (usage, meter))
+    /// What each living container has used: CPU time and traffic by the kernel's meters where they watch it, the
+    /// rest by its cgroup's files.
+    pub fn usage(&self) -> BTreeMap<String, ContainerUsage> {
+        let meters: Vec<_> = self
+            .live()
+            .iter()
+            .map(|(id, live)| (id.clone(), live.meter))
+            .collect();
+        let usage = |(id, meter): (String, Option<u64>)| {
+            let mut usage = self.inner.cgroups.usage(&id);
+            if let Some(metered) = meter.and_then(|meter| self.inner.probe.usage(meter)) {
+                usage.source = metered.source;
+                usage.cpu_ns = metered.cpu_ns;
+                usage.rx_bytes = metered.rx_bytes;
+                usage.tx_bytes = metered.tx_bytes;
+            }
+            (id, usage)
         };
-        ids.into_iter().map(usage).collect()
+        meters.into_iter().map(usage).collect()
+    }
+
+    /// Lets the kernel's meters watch a container's group; what they cannot watch is read from files instead.
+    fn watch(&self, id: &str) {
+        let Some(folder) = self.inner.cgroups.unified_of(id).filter(|folder| folder.is_dir()) else {
+            return;
+        };
+        match self.inner.probe.watch_cgroup(&folder) {
+            Ok(meter) => {
+                if let Some(live) = self.live().get_mut(id) {
+                    live.meter = Some(meter);
+                }
+            }
+            Err(error) => tracing::warn!(container = %id, %error, "container is not metered"),
+        }
+    }
+
+    /// Takes the meters off a container's group, so that it can be removed.
+    fn unwatch(&self, id: &str) {
+        let meter = self.live().get_mut(id).and_then(|live| live.meter.take());
+        if let Some(meter) = meter {
+            self.inner.probe.unwatch(meter);
+        }
     }
 
     /// The last lines a container wrote, oldest first.
@@ -226,23 +269,6 @@ impl Containers {
             return Err(not_found(id));
         };
         Ok(log::tail(&files, tail as usize)?)
-    }
-
-    /// Forgets a container that has ended.
-    ///
-    /// # Errors
-    /// [`HostError::NotFound`], [`HostError::Conflict`] while it lives, [`HostError::Storage`].
-    pub fn remove(&self, id: &str) -> Result<(), HostError> {
-        check_id(id)?;
-        if self.live().contains_key(id) {
-            return Err(HostError::Conflict {
-                message: format!("container {id:?} lives; stop it first"),
-            });
-        }
-        if !self.records().remove(id)? {
-            return Err(not_found(id));
-        }
-        Ok(())
     }
 
     /// `<run>/c/<id>`.

@@ -41,9 +41,9 @@ impl Containers {
         if request.id.is_empty() {
             request.id = generate_id()?;
         }
-        let uid_slot = self.reserve(&request)?;
+        let (uid_slot, created_at_ms) = self.reserve(&request)?;
         let made = match self.inner.creating.acquire().await {
-            Ok(_turn) => self.make(&request, &rootfs, uid_slot).await,
+            Ok(_turn) => self.make(&request, &rootfs, uid_slot, created_at_ms).await,
             Err(_) => Err(HostError::Failed {
                 message: format!("container {:?}: shutting down", request.id),
             }),
@@ -81,8 +81,8 @@ impl Containers {
         })
     }
 
-    /// Takes the id and a range of user ids.
-    fn reserve(&self, request: &RunRequest) -> Result<u32, HostError> {
+    /// Takes the id and a range of user ids; also says when that was.
+    fn reserve(&self, request: &RunRequest) -> Result<(u32, u64), HostError> {
         let id = &request.id;
         let taken = |what: &str| HostError::Conflict {
             message: format!("container {id:?} {what}"),
@@ -105,8 +105,10 @@ impl Containers {
                 message: format!("container {id:?}: no user ids are left"),
             });
         };
-        live.insert(id.clone(), Live::new(creating(request), uid_slot));
-        Ok(uid_slot)
+        let info = creating(request);
+        let created_at_ms = info.created_at_ms;
+        live.insert(id.clone(), Live::new(info, uid_slot));
+        Ok((uid_slot, created_at_ms))
     }
 
     async fn make(
@@ -114,6 +116,7 @@ impl Containers {
         request: &RunRequest,
         rootfs: &std::path::Path,
         uid_slot: u32,
+        created_at_ms: u64,
     ) -> Result<ShimState, HostError> {
         let id = request.id.as_str();
         let folder = self.folder(id);
@@ -124,7 +127,7 @@ impl Containers {
             image: request.image.clone(),
             uid_slot,
             boot_id: self.inner.boot_id.clone(),
-            created_at_ms: process::unix_ms(),
+            created_at_ms,
         };
         let json = serde_json::to_vec(&meta).map_err(|error| failed(id, error))?;
         storage::replace_file(&folder.join("request.json"), &json)?;
@@ -132,6 +135,8 @@ impl Containers {
         let leaf = self.inner.cgroups.leaf_of(id);
         if let Some(leaf) = &leaf {
             storage::make_folder(leaf, 0o755)?;
+            // Before the first process is in it, so that its time is counted from the start.
+            self.watch(id);
         }
         let hostname = hostname_of(request);
         let spec = SpecRequest {
@@ -163,6 +168,7 @@ impl Containers {
             .shim(&call)
             .await
             .map_err(|error| failed_call(id, &error))?;
+        self.watch(id);
         shim::ask(&folder, id, &ShimRequest::Start)
             .await
             .map_err(|error| failed_start(&error))?;
@@ -184,6 +190,7 @@ impl Live {
             info,
             uid_slot,
             over: watch::Sender::new(false),
+            meter: None,
         }
     }
 }

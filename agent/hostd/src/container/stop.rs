@@ -12,6 +12,8 @@ use crate::shim;
 
 /// Longest wait for the end of a container that was killed.
 const KILL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest wait of a removal for an end that is being stored.
+const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 /// What containers are given when the daemon ends them all.
 const EXIT_STOP_MS: u64 = 2000;
 
@@ -28,7 +30,9 @@ impl Containers {
         let Some(mut over) = watched else {
             return self.records().get(id).map(drop).ok_or_else(|| not_found(id));
         };
-        self.send(id, SIGTERM, false).await;
+        if !self.is_over(id) {
+            self.send(id, SIGTERM, false).await;
+        }
         // An error means that the sender is gone, which it is once the container is over.
         if timeout(Duration::from_millis(timeout_ms), over.wait_for(|over| *over))
             .await
@@ -36,7 +40,7 @@ impl Containers {
         {
             return Ok(());
         }
-        if !self.send(id, SIGKILL, true).await {
+        if !self.is_over(id) && !self.send(id, SIGKILL, true).await {
             self.kill_group(id).await;
         }
         match timeout(KILL_TIMEOUT, over.wait_for(|over| *over)).await {
@@ -45,6 +49,42 @@ impl Containers {
                 message: format!("container {id:?} was killed and is not over after {KILL_TIMEOUT:?}"),
             }),
         }
+    }
+
+    /// Forgets a container that has ended; waits a moment for one whose end is being stored.
+    ///
+    /// # Errors
+    /// [`HostError::NotFound`], [`HostError::Conflict`] while it lives, [`HostError::Storage`].
+    pub async fn remove(&self, id: &str) -> Result<(), HostError> {
+        check_id(id)?;
+        let ending = self
+            .live()
+            .get(id)
+            .filter(|live| live.info.is_over())
+            .map(|live| live.over.subscribe());
+        if let Some(mut over) = ending {
+            // Its outcome is seen below.
+            let _ = timeout(STORE_TIMEOUT, over.wait_for(|over| *over)).await;
+        }
+        if let Some(live) = self.live().get(id) {
+            let what = if live.info.is_over() {
+                "has ended, which is not stored yet"
+            } else {
+                "lives; stop it first"
+            };
+            return Err(HostError::Conflict {
+                message: format!("container {id:?} {what}"),
+            });
+        }
+        if !self.records().remove(id)? {
+            return Err(not_found(id));
+        }
+        Ok(())
+    }
+
+    /// True if its end is known, though perhaps not stored yet.
+    fn is_over(&self, id: &str) -> bool {
+        self.live().get(id).is_none_or(|live| live.info.is_over())
     }
 
     /// Ends and cleans up everything that lives, then removes the daemon's own groups.
@@ -60,7 +100,9 @@ impl Containers {
                 tracing::error!(%error, "container does not end");
             }
         }
-        self.inner.cgroups.remove_base();
+        let containers = self.clone();
+        // Blocks for a while: groups of what has just ended linger in the kernel.
+        let _ = tokio::task::spawn_blocking(move || containers.inner.cgroups.remove_base()).await;
     }
 
     /// Sends a signal through the shim; false if that was not possible.
