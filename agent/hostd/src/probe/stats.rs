@@ -7,6 +7,8 @@ use std::{fs, os::fd::RawFd};
 pub struct ProgramStats {
     /// Name of the program.
     pub name: String,
+    /// The kernel's id of it.
+    pub id: u32,
     /// Time spent in it, nanoseconds; only counted while [`enable_stats`](super::enable_stats) is in force.
     pub run_time_ns: u64,
     /// Number of runs, counted under the same condition.
@@ -31,10 +33,11 @@ impl ProgramStats {
     fn parse(name: &str, text: &str) -> Self {
         let value = |key: &str| {
             let line = text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(':'));
-            line.and_then(|v| v.trim().parse().ok()).unwrap_or(0)
+            line.and_then(|v| v.trim().parse::<u64>().ok()).unwrap_or(0)
         };
         Self {
             name: name.to_owned(),
+            id: u32::try_from(value("prog_id")).unwrap_or(0),
             run_time_ns: value("run_time_ns"),
             run_cnt: value("run_cnt"),
             verified_insns: value("verified_insns"),
@@ -48,7 +51,7 @@ mod tests {
 
     #[test]
     fn the_kernels_lines_are_read() {
-        let text = "pos:\t0\nprog_type:\t26\nrun_time_ns:\t1200\nrun_cnt:\t4\nrecursion_misses:\t0\nverified_insns:\t293\n";
+        let text = "pos:\t0\nprog_type:\t26\nprog_id:\t77\nrun_time_ns:\t1200\nrun_cnt:\t4\nrecursion_misses:\t0\nverified_insns:\t293\n";
         let stats = ProgramStats::parse("sched_switch", text);
         assert_eq!(
             (stats.run_time_ns, stats.run_cnt, stats.verified_insns),
