@@ -57,7 +57,7 @@ pub fn fit(mut config: Value, bundle: &Path, id: &str, cgroup: Option<&str>) -> 
     let new_userns = has_new_user_namespace(&config);
     clamp_rlimits(&mut config, new_userns, &mut warnings);
     check_capabilities(&mut config, new_userns, &mut warnings)?;
-    drop_missing_swap(&mut config, &mut warnings);
+    drop_missing_limits(&mut config, new_userns, &mut warnings)?;
     let oom_score_adj = config["process"]
         .as_object_mut()
         .and_then(|p| p.remove("oomScoreAdj"));
@@ -280,18 +280,52 @@ fn check_capabilities(config: &mut Value, new_userns: bool, warnings: &mut Vec<S
     Ok(())
 }
 
-/// Without swap accounting the kernel has no file to write a swap limit to.
-fn drop_missing_swap(config: &mut Value, warnings: &mut Vec<String>) {
-    let memory = &mut config["linux"]["resources"]["memory"];
-    if memory["swap"].is_null() {
-        return;
+/// Leaves out the limits that this host's kernel cannot keep: libcontainer would fail on the missing files.
+fn drop_missing_limits(config: &mut Value, new_userns: bool, warnings: &mut Vec<String>) -> Result<()> {
+    const CONTROLLERS: [(&str, &str, &str); 5] = [
+        ("memory", "memory", "memory"),
+        ("cpu", "cpu", "cpu"),
+        ("pids", "pids", "pids"),
+        ("blockIO", "blkio", "io"),
+        ("hugepageLimits", "hugetlb", "hugetlb"),
+    ];
+    let layout = Layout::detect()?;
+    let Some(resources) = config["linux"]["resources"].as_object_mut() else {
+        return Ok(());
+    };
+    for (key, v1, v2) in CONTROLLERS {
+        let controller = if layout.is_v2() { v2 } else { v1 };
+        let asked = resources.get(key).is_some_and(|v| !is_empty(v));
+        if asked && !layout.has(controller) {
+            resources.remove(key);
+            warnings.push(format!(
+                "the limits of {key} are left out: no cgroup controller {controller} here"
+            ));
+        }
     }
-    let Ok(layout) = Layout::detect() else { return };
-    let v1 = layout.mount("memory").filter(|_| !layout.is_v2());
-    let lacks = v1.is_some_and(|mount| !mount.join("memory.memsw.limit_in_bytes").exists());
-    if lacks && let Some(memory) = memory.as_object_mut() {
-        memory.remove("swap");
+    let swap_file = layout
+        .mount("memory")
+        .map(|mount| mount.join("memory.memsw.limit_in_bytes"));
+    if !layout.is_v2()
+        && swap_file.is_some_and(|file| !file.exists())
+        && let Some(memory) = resources.get_mut("memory").and_then(Value::as_object_mut)
+        && memory.remove("swap").is_some()
+    {
         warnings.push("the limit of swap is left out: this host does not account swap".to_owned());
+    }
+    // In a user namespace no device node can be made, so the mounted ones are the rule.
+    if layout.is_v2() && !new_userns && resources.get("devices").is_some_and(|v| !is_empty(v)) {
+        warnings.push("the device rules are left out: not supported with cgroup v2".to_owned());
+    }
+    Ok(())
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
     }
 }
 

@@ -22,7 +22,7 @@ pub fn clone_with(path: &CStr, attributes: u64, userns: Option<BorrowedFd<'_>>) 
                 0
             },
         attr_clr: 0,
-        propagation: libc::MS_PRIVATE as u64,
+        propagation: libc::MS_PRIVATE,
         userns_fd: userns.map_or(0, |fd| fd.as_raw_fd() as u64),
     };
     // SAFETY: the descriptor is valid, the path is empty, attr is a live struct of the size given.

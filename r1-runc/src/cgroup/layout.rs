@@ -54,6 +54,15 @@ impl Layout {
             .map(|(_, dir)| dir.as_path())
     }
 
+    /// True if this host can limit what this controller counts.
+    pub fn has(&self, controller: &str) -> bool {
+        match &self.v2 {
+            Some(mount) => fs::read_to_string(mount.join("cgroup.controllers"))
+                .is_ok_and(|names| names.split_ascii_whitespace().any(|n| n == controller)),
+            None => self.mount(controller).is_some(),
+        }
+    }
+
     /// All mounts.
     pub fn mounts(&self) -> impl Iterator<Item = &Path> {
         self.v2

@@ -71,9 +71,15 @@ pub(super) fn apply(cgroup: &Cgroup, v2: bool, limits: &Limits) -> Result<()> {
 }
 
 fn set(cgroup: &Cgroup, controller: &str, file: &str, value: &str) -> Result<()> {
-    match cgroup.dir(controller).filter(|d| d.exists()) {
-        Some(dir) => write_file(&dir.join(file), value),
-        None => refused(format!("no {controller} cgroup to write {file} in")),
+    match cgroup
+        .dir(controller)
+        .map(|d| d.join(file))
+        .filter(|path| path.exists())
+    {
+        Some(path) => write_file(&path, value),
+        None => refused(format!(
+            "this host has no {file}: no cgroup controller {controller}"
+        )),
     }
 }
 

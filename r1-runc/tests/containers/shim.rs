@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use r1_core::{ContainerStatus, ExitRecord, ShimReply, ShimRequest, ShimState};
 use serde_json::{Value, json};
 
-use crate::support::{Fixture, Outcome, ended, finish, fixture, r1_runc, until};
+use crate::support::{Fixture, Outcome, ended, finish, fixture, has_controller, r1_runc, until};
 
 /// A container under a shim, as r1-hostd drives it.
 pub struct Shim {
@@ -112,7 +112,7 @@ impl Shim {
         exit
     }
 
-    pub fn to_end(mut self) -> ExitRecord {
+    pub fn run_to_end(mut self) -> ExitRecord {
         self.start();
         self.collect()
     }
@@ -133,9 +133,10 @@ impl Shim {
 fn output_and_exit_are_recorded() {
     let Some(f) = fixture("shim-log") else { return };
     let script = "echo one; echo two >&2; echo three > /dev/stdout; printf unfinished; exit 3";
-    let exit = Shim::create(&f, &f.request(script)).to_end();
+    let exit = Shim::create(&f, &f.request(script)).run_to_end();
     assert_eq!((exit.code, exit.signal, exit.oom_killed), (3, None, false));
-    assert!(exit.cpu_ns > 0 && exit.started_at_ms > 0 && exit.finished_at_ms >= exit.started_at_ms);
+    assert!(exit.cpu_ns > 0 || !has_controller("cpu"));
+    assert!(exit.started_at_ms > 0 && exit.finished_at_ms >= exit.started_at_ms);
     let log = fs::read_to_string(f.path("run/test/log")).unwrap();
     let mut lines: Vec<(String, String)> = log
         .lines()
@@ -174,7 +175,9 @@ fn it_answers_in_every_state() {
         serde_json::from_slice(&fs::read(f.path("run/test/state.json")).unwrap()).unwrap();
     assert_eq!(stored, shim.state().0);
     let (cpu, memory, peak, pids) = shim.usage();
-    assert!(cpu > 0 && memory > 0 && peak >= memory && pids >= 1);
+    assert!(cpu > 0 || !has_controller("cpu"));
+    assert!(memory > 0 && peak >= memory || !has_controller("memory"));
+    assert!(pids >= 1 || !has_controller("pids"));
     // Not a request: told so, and the connection lives on.
     send(shim.socket.as_raw_fd(), b"{}", MsgFlags::empty()).unwrap();
     let mut buffer = [0; 4096];
@@ -238,13 +241,13 @@ fn a_killed_shim_leaves_enough_to_conclude_lost() {
     );
     // What r1-hostd does: end the rest by its cgroup.
     let _ = kill(Pid::from_raw(state.pid), Signal::SIGKILL);
-    until("its processes are gone", || {
-        f.cgroup_file("pids", "cgroup.procs")
-            .is_none_or(|procs| procs.is_empty())
+    until("its cgroup can be removed", || {
+        for mount in fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
+            let _ = fs::remove_dir(mount.path().join(f.cgroup.trim_start_matches('/')));
+        }
+        let _ = fs::remove_dir(f.cgroup_dir("pids"));
+        !f.cgroup_dir("pids").exists() && !f.cgroup_dir("memory").exists()
     });
-    for mount in fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
-        let _ = fs::remove_dir(mount.path().join(f.cgroup.trim_start_matches('/')));
-    }
     f.assert_no_cgroup();
 }
 
@@ -268,7 +271,7 @@ fn a_flood_of_output_is_bounded() {
     let Some(f) = fixture("shim-flood") else { return };
     let script = "yes 0123456789012345678901234567890123456789 | head -c 3000000; \
                   head -c 50000 /dev/zero; echo; echo last";
-    let exit = Shim::create_with(&f, &f.request(script), &["--log-max-bytes", "262144"]).to_end();
+    let exit = Shim::create_with(&f, &f.request(script), &["--log-max-bytes", "262144"]).run_to_end();
     assert_eq!(exit.code, 0);
     for name in ["log", "log.1"] {
         let text = fs::read_to_string(f.path("run/test").join(name)).unwrap();

@@ -115,9 +115,20 @@ impl Fixture {
 
     /// Asserts that nothing of any container is left in the cgroup hierarchies.
     pub fn assert_no_cgroup(&self) {
+        assert!(!self.cgroup_dir("pids").exists(), "{} is left", self.cgroup);
         for mount in fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
             let dir = mount.path().join(self.cgroup.trim_start_matches('/'));
             assert!(!dir.exists(), "{} is left", dir.display());
+        }
+    }
+
+    /// Folder of the container's cgroup: one hierarchy's of v1, or the one of v2.
+    pub fn cgroup_dir(&self, controller: &str) -> PathBuf {
+        let path = self.cgroup.trim_start_matches('/');
+        if is_v2() {
+            Path::new("/sys/fs/cgroup").join(path)
+        } else {
+            Path::new("/sys/fs/cgroup").join(controller).join(path)
         }
     }
 
@@ -126,6 +137,20 @@ impl Fixture {
         let path = format!("/sys/fs/cgroup/{controller}{}/{file}", self.cgroup);
         fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
     }
+}
+
+/// True where cgroup v2 alone is used.
+pub fn is_v2() -> bool {
+    Path::new("/sys/fs/cgroup/cgroup.procs").exists()
+}
+
+/// True if the kernel limits what this controller counts.
+pub fn has_controller(name: &str) -> bool {
+    if is_v2() {
+        let names = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
+        return names.split_ascii_whitespace().any(|n| n == name);
+    }
+    Path::new("/sys/fs/cgroup").join(name).is_dir()
 }
 
 pub fn r1_runc() -> Command {
