@@ -3,6 +3,10 @@
 use std::{
     collections::BTreeMap,
     fs::File,
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::net::{SocketAddr, UnixDatagram},
+    },
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -273,6 +277,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     host.containers().adopt().await?;
     let listener = Listener::bind(&host.shared.config.socket(), &host.shared.config.allow_uids)?;
     tracing::info!(socket = %host.shared.config.socket().display(), "ready");
+    notify_systemd();
     tokio::select! {
         () = listener.serve(host.clone()) => {}
         _ = terminate.recv() => {}
@@ -284,6 +289,24 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     }
     tracing::info!("ended");
     Ok(())
+}
+
+/// Tells systemd that the socket answers (sd_notify(3)), where it asked to be told. A failure only delays what
+/// waits for this unit, so it is logged and no more.
+fn notify_systemd() {
+    let Some(name) = std::env::var_os("NOTIFY_SOCKET") else {
+        return;
+    };
+    let abstract_name = name.as_encoded_bytes().strip_prefix(b"@");
+    let address = match abstract_name {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None => SocketAddr::from_pathname(&name),
+    };
+    let socket = UnixDatagram::unbound();
+    let sent = address.and_then(|address| socket?.send_to_addr(b"READY=1", &address));
+    if let Err(error) = sent {
+        tracing::warn!(%error, ?name, "systemd was not told that r1-hostd is ready");
+    }
 }
 
 /// Makes the folders and takes the locks, which last as long as the files returned.

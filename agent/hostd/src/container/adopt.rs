@@ -1,6 +1,6 @@
 //! Finding again, after a restart of the daemon, what lives or ended meanwhile.
 
-use std::{fs, fs::File, path::Path, time::Duration};
+use std::{fs, os::unix::fs::MetadataExt as _, path::Path, time::Duration};
 
 use r1_core::{ContainerStatus, ShimState};
 use r1_host_api::{ContainerInfo, check_id};
@@ -18,6 +18,8 @@ use crate::{
 
 /// Longest wait for a shim that was just starting when the daemon died.
 const STARTING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest time between a shim's start and its lock.
+const LOCKING_TIMEOUT: Duration = Duration::from_millis(500);
 /// Pause between two looks at such a shim.
 const STARTING_PAUSE: Duration = Duration::from_millis(50);
 
@@ -140,15 +142,17 @@ impl Containers {
 
 /// The shim's state; if it has written none yet but is at work (it holds its lock), that is waited for.
 async fn wait_for_state(folder: &Path) -> Option<ShimState> {
-    let deadline = Instant::now() + STARTING_TIMEOUT;
+    let found_at = Instant::now();
     loop {
         let state = storage::read_json::<ShimState>(&folder.join("state.json"), MAX_STATE_FILE);
-        let busy = is_locked(&folder.join("lock"));
+        // A shim that was just being started has not taken its lock yet.
+        let busy = is_locked(&folder.join("lock")) || found_at.elapsed() < LOCKING_TIMEOUT;
+        let late = found_at.elapsed() > STARTING_TIMEOUT;
         match state {
             Ok(Some(state)) if state.status != ContainerStatus::Creating => return Some(state),
             // One that is not yet made, and nobody makes it any more.
-            Ok(Some(state)) if !busy || Instant::now() > deadline => return Some(state),
-            Ok(None) if !busy || Instant::now() > deadline => return None,
+            Ok(Some(state)) if !busy || late => return Some(state),
+            Ok(None) if !busy || late => return None,
             Err(error) => {
                 tracing::warn!(%error, "state of a container is not usable");
                 return None;
@@ -158,6 +162,36 @@ async fn wait_for_state(folder: &Path) -> Option<ShimState> {
     }
 }
 
+/// True if somebody holds the lock of a file. Asked of the kernel's list, since a try would take the lock for a
+/// moment, just when the shim may want it.
 fn is_locked(path: &Path) -> bool {
-    File::open(path).is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
+    let Ok(meta) = fs::metadata(path) else {
+        return false;
+    };
+    let (major, minor) = (
+        nix::sys::stat::major(meta.dev()),
+        nix::sys::stat::minor(meta.dev()),
+    );
+    let name = format!("{major:02x}:{minor:02x}:{}", meta.ino());
+    let held = fs::read_to_string("/proc/locks").unwrap_or_default();
+    held.lines()
+        .any(|line| line.split_ascii_whitespace().any(|word| word == name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_lock_is_seen_without_touching_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let file = fs::File::create(&path).unwrap();
+        assert!(!is_locked(&path));
+        file.lock().unwrap();
+        assert!(is_locked(&path));
+        file.unlock().unwrap();
+        assert!(!is_locked(&path));
+        assert!(!is_locked(&folder.path().join("none")));
+    }
 }

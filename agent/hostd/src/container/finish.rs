@@ -16,6 +16,10 @@ use crate::{
 const RECORD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest wait for a shim to end after it was released.
 const SHIM_END_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a shim is told that it may go.
+const ACK_TRIES: u32 = 20;
+/// Pause between two such tries.
+const ACK_PAUSE: Duration = Duration::from_millis(50);
 /// First and longest pause between two looks for the record.
 const LOOK_PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(200));
 /// Pause before a record that could not be stored is tried again.
@@ -188,9 +192,14 @@ impl Containers {
         let Ok(Some(state)) = state else { return };
         let found = Process::find(state.shim_pid, state.shim_starttime, &state.boot_id);
         let Ok(Some(process)) = found else { return };
-        if let Err(error) = shim::ask(&folder, id, &ShimRequest::Ack).await {
+        for _ in 0..ACK_TRIES {
+            let Err(error) = shim::ask(&folder, id, &ShimRequest::Ack).await else {
+                break;
+            };
+            // It may not let go of a container that was made and never started, or that just now ends.
             tracing::debug!(%error, "acknowledgement was not taken");
             self.kill_group(id).await;
+            sleep(ACK_PAUSE).await;
         }
         if tokio::time::timeout(SHIM_END_TIMEOUT, process.ended())
             .await

@@ -123,6 +123,42 @@ async fn a_killed_shim_makes_its_container_lost_and_leaks_nothing() {
 }
 
 #[tokio::test]
+async fn a_daemon_killed_while_it_makes_a_container_leaves_it_whole_or_not_at_all() {
+    if let Some(why) = no_containers() {
+        return skip(
+            "a_daemon_killed_while_it_makes_a_container_leaves_it_whole_or_not_at_all",
+            why,
+        );
+    }
+    let (mut node, mut client) = Node::start().await;
+    for delay_ms in [0, 10, 25, 50, 75, 100, 150] {
+        let asking = client.clone();
+        let asked =
+            tokio::spawn(async move { asking.run(&request("job", "while :; do sleep 0.1; done")).await });
+        tokio::time::sleep(std::time::Duration::from_millis(delay_ms)).await;
+        node.end(Signal::SIGKILL);
+        let promised = asked.await.unwrap().is_ok();
+        client = node.restart().await;
+        match client.list().await.unwrap().as_slice() {
+            [] => {
+                assert!(
+                    !promised,
+                    "{delay_ms} ms: the caller was told of a container that is not there"
+                );
+                node.assert_gone("job");
+            }
+            [info] => {
+                assert_eq!(info.state, ContainerStatus::Running, "{delay_ms} ms: {info:?}");
+                client.stop("job", 0).await.unwrap();
+                client.remove("job").await.unwrap();
+            }
+            more => panic!("{delay_ms} ms: {more:?}"),
+        }
+    }
+    node.assert_gone("job");
+}
+
+#[tokio::test]
 async fn a_state_of_another_boot_or_process_kills_nobody() {
     if let Some(why) = no_containers() {
         return skip("a_state_of_another_boot_or_process_kills_nobody", why);

@@ -185,6 +185,22 @@ async fn facts_and_measurements_describe_this_machine() {
     drop(node);
 }
 
+#[tokio::test]
+async fn systemd_is_told_when_the_socket_answers() {
+    let node = Node::prepare();
+    let path = node.run().join("notify");
+    std::fs::create_dir_all(node.run()).unwrap();
+    let told = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    told.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut daemon = node.command().env("NOTIFY_SOCKET", &path).spawn().unwrap();
+    let mut text = [0; 64];
+    let length = told.recv(&mut text).unwrap();
+    assert_eq!(&text[..length], b"READY=1");
+    assert!(node.socket().exists());
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+}
+
 async fn wait_for_line(client: &r1_host_api::HostClient, id: &str, text: &str) {
     let deadline = std::time::Instant::now() + PATIENCE;
     while !client
