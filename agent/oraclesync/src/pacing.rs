@@ -9,8 +9,8 @@ pub struct Situation {
     pub last_start_ms: Option<u64>,
     /// The last height decided here.
     pub tip: u64,
-    /// The last height that a peer claimed to have decided.
-    pub peer_tip: u64,
+    /// The highest height that a peer claimed to have decided or voted about.
+    pub peer_height: u64,
     /// A valid payload for the next height arrived from its proposer.
     pub proposed: bool,
     /// The application has something to decide.
@@ -31,7 +31,7 @@ pub enum Start {
 /// Decides when to start the next height: at once to catch up with the others or to join their proposal; for own
 /// work at most one per `interval_ms`.
 pub fn start(situation: &Situation, interval_ms: u64) -> Start {
-    if situation.peer_tip > situation.tip || situation.proposed {
+    if situation.peer_height > situation.tip || situation.proposed {
         return Start::Now;
     }
     if !situation.work {
@@ -54,7 +54,7 @@ mod tests {
         now_ms: 10_500,
         last_start_ms: Some(10_000),
         tip: 5,
-        peer_tip: 5,
+        peer_height: 5,
         proposed: false,
         work: false,
     };
@@ -103,7 +103,16 @@ mod tests {
 
     #[test]
     fn catching_up_and_joining_do_not_wait() {
-        assert_eq!(start(&Situation { peer_tip: 6, ..IDLE }, 1000), Start::Now);
+        assert_eq!(
+            start(
+                &Situation {
+                    peer_height: 6,
+                    ..IDLE
+                },
+                1000
+            ),
+            Start::Now
+        );
         assert_eq!(
             start(
                 &Situation {
@@ -114,6 +123,15 @@ mod tests {
             ),
             Start::Now
         );
-        assert_eq!(start(&Situation { peer_tip: 4, ..IDLE }, 1000), Start::Idle);
+        assert_eq!(
+            start(
+                &Situation {
+                    peer_height: 4,
+                    ..IDLE
+                },
+                1000
+            ),
+            Start::Idle
+        );
     }
 }

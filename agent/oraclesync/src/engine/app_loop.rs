@@ -58,7 +58,7 @@ pub struct AppLoop<A> {
     metrics: Metrics,
     app: A,
     store: Arc<Store>,
-    peer_tip: watch::Receiver<u64>,
+    peer_height: watch::Receiver<u64>,
     decided: watch::Sender<Decided>,
     waiting: Option<Waiting>,
     clock: Instant,
@@ -79,7 +79,7 @@ impl<A: Application> AppLoop<A> {
         set: ValidatorSet,
         app: A,
         store: Arc<Store>,
-        peer_tip: watch::Receiver<u64>,
+        peer_height: watch::Receiver<u64>,
     ) -> Self {
         Self {
             moniker: config.moniker.clone(),
@@ -91,7 +91,7 @@ impl<A: Application> AppLoop<A> {
             metrics: config.metrics.clone(),
             app,
             store,
-            peer_tip,
+            peer_height,
             decided: watch::Sender::new(Decided::default()),
             waiting: None,
             clock: Instant::now(),
@@ -175,7 +175,7 @@ impl<A: Application> AppLoop<A> {
         hint: Arc<Notify>,
         stop: Arc<Notify>,
     ) -> Result<(), EngineError> {
-        let mut peer_tip = self.peer_tip.clone();
+        let mut peer_height = self.peer_height.clone();
         let mut wait = self.timing.poll;
         loop {
             let waits = self.waiting.is_some();
@@ -190,7 +190,7 @@ impl<A: Application> AppLoop<A> {
                     }
                 },
                 () = hint.notified(), if waits => {}
-                Ok(()) = peer_tip.changed(), if waits => {}
+                Ok(()) = peer_height.changed(), if waits => {}
                 () = tokio::time::sleep(wait), if waits => {}
             }
             wait = self.start_if_due();
@@ -208,7 +208,7 @@ impl<A: Application> AppLoop<A> {
             now_ms,
             last_start_ms: self.last_start_ms,
             tip,
-            peer_tip: *self.peer_tip.borrow(),
+            peer_height: *self.peer_height.borrow(),
             proposed: self.proposed,
             work: self.app.has_work(tip + 1, unix_ms()),
         };
@@ -238,13 +238,7 @@ impl<A: Application> AppLoop<A> {
 
     async fn answer(&mut self, message: AppMsg<Ctx>, network: &Network) -> Result<(), EngineError> {
         match message {
-            AppMsg::ConsensusReady { reply } => {
-                self.waiting = Some(Waiting::First(reply));
-                // Peers are served and parts received only once this is answered; alone there is nobody to serve.
-                if self.set.len() > 1 {
-                    self.start_next(millis(self.clock.elapsed()));
-                }
-            }
+            AppMsg::ConsensusReady { reply } => self.waiting = Some(Waiting::First(reply)),
             AppMsg::StartedRound {
                 height,
                 round,

@@ -47,12 +47,27 @@ pub const MAX_RESPONSE_BYTES: usize = 10 << 20;
 /// Most bytes of a stream's name.
 const MAX_STREAM_ID_BYTES: usize = 64;
 
-/// The codec. It also notes the height that a peer last said it has decided: an idle oracle waits between heights
-/// with its engine halted, and this is how it hears that the others went on. A lie opens the next height early and
-/// does nothing else.
+/// The codec. It also notes the highest height that a peer says it has decided or votes about: an idle oracle waits
+/// between heights with its engine halted, and this is how it hears that the others go on. Only oracles are connected,
+/// and a lie opens heights early, in which nothing is decided, and does nothing else.
 #[derive(Clone)]
 pub struct WireCodec {
-    pub peer_tip: Arc<watch::Sender<u64>>,
+    pub peer_height: Arc<watch::Sender<u64>>,
+}
+
+impl WireCodec {
+    fn note(&self, height: u64) {
+        self.peer_height.send_if_modified(|known| {
+            let higher = height > *known;
+            *known = height.max(*known);
+            higher
+        });
+    }
+
+    fn vote(&self, vote: WireVote) -> Result<SignedMessage<Ctx, Vote>, DecodeError> {
+        self.note(vote.height);
+        vote.open()
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -372,9 +387,12 @@ codec!(Part, |_codec, bytes| decode_part(&bytes), |part| WirePart::new(
 
 codec!(
     SignedConsensusMsg<Ctx>,
-    |_codec, bytes| match small("consensus message", &bytes)? {
-        WireMsg::Vote(vote) => Ok(SignedConsensusMsg::Vote(vote.open()?)),
-        WireMsg::Proposal(proposal) => Ok(SignedConsensusMsg::Proposal(proposal.open()?)),
+    |codec, bytes| match small("consensus message", &bytes)? {
+        WireMsg::Vote(vote) => Ok(SignedConsensusMsg::Vote(codec.vote(vote)?)),
+        WireMsg::Proposal(proposal) => {
+            codec.note(proposal.height);
+            Ok(SignedConsensusMsg::Proposal(proposal.open()?))
+        }
     },
     |msg| wire_msg(msg)
 );
@@ -408,8 +426,8 @@ codec!(
 
 codec!(
     LivenessMsg,
-    |_codec, bytes| match wire::decode("liveness message", &bytes, MAX_VOTES_BYTES)? {
-        WireLiveness::Vote(vote) => Ok(LivenessMsg::Vote(vote.open()?)),
+    |codec, bytes| match wire::decode("liveness message", &bytes, MAX_VOTES_BYTES)? {
+        WireLiveness::Vote(vote) => Ok(LivenessMsg::Vote(codec.vote(vote)?)),
         WireLiveness::Polka(polka) => Ok(LivenessMsg::PolkaCertificate(polka.open()?)),
         WireLiveness::Skip(round) => Ok(LivenessMsg::SkipRoundCertificate(round.open()?)),
     },
@@ -467,11 +485,7 @@ codec!(
     |codec, bytes| {
         let (peer, tip, first): (Vec<u8>, u64, u64) = small("status", &bytes)?;
         let peer_id = PeerId::from_bytes(&peer).map_err(|_| bad("status", "not a peer id"))?;
-        codec.peer_tip.send_if_modified(|known| {
-            let news = tip != *known;
-            *known = tip;
-            news
-        });
+        codec.note(tip);
         Ok(Status {
             peer_id,
             tip_height: Height(tip),

@@ -121,10 +121,10 @@ pub async fn spawn<A: Application>(config: Config, app: A) -> Result<Handle, Eng
         source,
     })?;
     let store = Arc::new(Store::open(&config.state_dir.join("store"))?);
-    let peer_tip = Arc::new(watch::Sender::new(0));
-    let mut app_loop = AppLoop::new(&config, domain, set, app, store, peer_tip.subscribe());
+    let peer_height = Arc::new(watch::Sender::new(0));
+    let mut app_loop = AppLoop::new(&config, domain, set, app, store, peer_height.subscribe());
     app_loop.replay()?;
-    let (channels, engine) = build(&config, domain, &app_loop, WireCodec { peer_tip }, wal_dir).await?;
+    let (channels, engine) = build(&config, domain, &app_loop, WireCodec { peer_height }, wal_dir).await?;
     Ok(handle::run(config, app_loop, channels, engine))
 }
 

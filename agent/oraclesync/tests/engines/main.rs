@@ -37,6 +37,11 @@ async fn four_oracles_decide_the_same_and_then_are_silent() {
         return;
     };
     network.start_all().await;
+    settle(SILENCE).await;
+    assert!(
+        (0..4).all(|node| network.rounds(node) == 0),
+        "no round without work"
+    );
     network.goal(3);
     network.reach(3, PATIENCE).await;
     settle(SILENCE).await;
@@ -129,6 +134,10 @@ async fn all_restart_while_idle_and_go_on() {
     network.start_all().await;
     settle(SILENCE).await;
     assert!((0..4).all(|node| network.tip(node) == 1));
+    assert!(
+        (0..4).all(|node| network.rounds(node) == 0),
+        "no round without work"
+    );
     network.goal(2);
     network.reach(2, PATIENCE).await;
     network.verify();

@@ -39,10 +39,22 @@ const VERSION_1: [(&str, &str); 5] = [
         "network",
         "377c710fe86e8b4f03406bcc70f6ffcff50877c6eddcca6c80fcf5005b41eda5",
     ),
-    ("table", "817c7ebbcd6b878ad86ed2763c5236128e6075119d775bd248634c1cc05dac68"),
-    ("block", "df0f1b19b478d29e24d32581c3be8bdadae02a24da1fbcc7635abbba699836c0"),
-    ("certificate", "e6f430bc0976070e9adc2d9340eddb0aa00d7d7b6c6e8e271c9f497430786279"),
-    ("decided block", "02bfbb3c667a74b499ebe297822fb28e9e8bfefee359a75a4731776d39378214"),
+    (
+        "table",
+        "817c7ebbcd6b878ad86ed2763c5236128e6075119d775bd248634c1cc05dac68",
+    ),
+    (
+        "block",
+        "df0f1b19b478d29e24d32581c3be8bdadae02a24da1fbcc7635abbba699836c0",
+    ),
+    (
+        "certificate",
+        "e6f430bc0976070e9adc2d9340eddb0aa00d7d7b6c6e8e271c9f497430786279",
+    ),
+    (
+        "decided block",
+        "02bfbb3c667a74b499ebe297822fb28e9e8bfefee359a75a4731776d39378214",
+    ),
 ];
 
 /// Computed with the Python package eth-account from the typed data of the same vote.

@@ -6,7 +6,7 @@ use crate::OracleKey;
 
 fn codec() -> WireCodec {
     WireCodec {
-        peer_tip: Arc::new(watch::Sender::new(0)),
+        peer_height: Arc::new(watch::Sender::new(0)),
     }
 }
 
@@ -97,7 +97,7 @@ fn every_message_is_read_back() {
 }
 
 #[test]
-fn a_status_tells_the_peers_tip() {
+fn statuses_and_votes_tell_where_the_peers_are() {
     let codec = codec();
     let key = OracleKey::from_secret(&[1; 32]).unwrap();
     let peer_id = PeerId::from_bytes(&crate::engine::peer_id(&key.node()).unwrap().to_bytes()).unwrap();
@@ -108,7 +108,14 @@ fn a_status_tells_the_peers_tip() {
     };
     let bytes = codec.encode(&status).unwrap();
     assert_eq!(Codec::<Status<Ctx>>::decode(&codec, bytes), Ok(status));
-    assert_eq!(*codec.peer_tip.borrow(), 9);
+    assert_eq!(*codec.peer_height.borrow(), 9);
+    let early = codec.encode(&SignedConsensusMsg::Vote(vote(1))).unwrap();
+    Codec::<SignedConsensusMsg<Ctx>>::decode(&codec, early).unwrap();
+    assert_eq!(*codec.peer_height.borrow(), 9, "never back");
+    let codec = self::codec();
+    let bytes = codec.encode(&LivenessMsg::Vote(vote(1))).unwrap();
+    Codec::<LivenessMsg>::decode(&codec, bytes).unwrap();
+    assert_eq!(*codec.peer_height.borrow(), 7);
 }
 
 proptest! {
