@@ -14,11 +14,13 @@ fn main() -> ExitCode {
     // One thread: containers are made by other programs, and memory is dear.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
-        Ok(runtime) => runtime.block_on(daemon::run(config)),
-        Err(source) => Err(daemon::StartError::System {
-            action: "start the runtime",
-            source,
-        }),
+        Ok(runtime) => {
+            let ended = runtime.block_on(daemon::run(config));
+            // Without waiting for a thread that a sick GPU holds.
+            runtime.shutdown_background();
+            ended
+        }
+        Err(source) => Err(daemon::StartError::System { action: "start the runtime", source }),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -123,6 +123,26 @@ async fn a_killed_shim_makes_its_container_lost_and_leaks_nothing() {
 }
 
 #[tokio::test]
+async fn a_container_killed_from_outside_has_an_exit_record() {
+    if let Some(why) = no_containers() {
+        return skip("a_container_killed_from_outside_has_an_exit_record", why);
+    }
+    let (node, client) = Node::start().await;
+    client
+        .run(&request("job", "while :; do sleep 0.1; done"))
+        .await
+        .unwrap();
+    let pid = wait_for(&client, "job", |info| info.pid > 0).await.pid;
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    let info = wait_over(&client, "job").await;
+    assert_eq!(
+        (info.state, info.exit_code, info.signal),
+        (ContainerStatus::Stopped, Some(137), Some(9))
+    );
+    node.assert_gone("job");
+}
+
+#[tokio::test]
 async fn a_daemon_killed_while_it_makes_a_container_leaves_it_whole_or_not_at_all() {
     if let Some(why) = no_containers() {
         return skip(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use r1_core::ContainerStatus;
-use r1_host_api::{HostError, HostEvent, LogStream};
+use r1_host_api::{HostError, HostEvent, LogStream, UsageSource};
 use tokio::time::timeout;
 
 use crate::harness::{Node, PATIENCE, no_containers, request, skip, wait_over};
@@ -80,7 +80,11 @@ async fn stop_asks_first_and_kills_what_does_not_listen() {
     for id in ["kind", "deaf"] {
         wait_for_line(&client, id, "up").await;
     }
-    let usage = client.measurements().await.unwrap().usage;
+    let measured = client.measurements().await.unwrap();
+    let usage = measured.usage;
+    let metered = measured.hooks["sched_switch"].attached;
+    assert_eq!(usage["kind"].source == UsageSource::Bpf, metered, "{usage:?}");
+    assert!(usage["kind"].cpu_ns > 0, "{usage:?}");
     assert!(
         usage["kind"].pids > 0 && usage["kind"].memory_bytes > 0,
         "{usage:?}"

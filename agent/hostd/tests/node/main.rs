@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed test ends at its cause")]
 
 mod crash;
+mod gpu;
 mod harness;
 mod lifecycle;
 mod refusal;
