@@ -41,6 +41,8 @@ struct Contender {
 struct Sample {
     wall: Duration,
     cpu: Duration,
+    /// Of a shim: its own memory, KiB.
+    dirty: Option<u64>,
 }
 
 /// The folders of a measurement.
@@ -226,7 +228,11 @@ fn run(place: &Place, contender: &Contender) -> Result<Sample> {
     if status != 0 {
         return Err(format!("{}: wait status {status:#x}", contender.name).into());
     }
-    Ok(Sample { wall, cpu })
+    Ok(Sample {
+        wall,
+        cpu,
+        dirty: None,
+    })
 }
 
 /// As r1-hostd does it: start the shim, say start, wait for the record, acknowledge.
@@ -326,6 +332,7 @@ fn print(contenders: &[Contender], skipped: &[String], runs: usize, as_json: boo
                 let (wall, min, cpu) = row(c);
                 json!({
                     "name": c.name, "wall_ms_median": wall, "wall_ms_min": min, "cpu_ms_median": cpu,
+                    "private_dirty_kib": c.samples.last().and_then(|s| s.dirty),
                     "wall_ratio": our_wall / wall, "cpu_ratio": our_cpu / cpu,
                 })
             })
@@ -349,6 +356,9 @@ fn print(contenders: &[Contender], skipped: &[String], runs: usize, as_json: boo
             our_wall / wall,
             our_cpu / cpu
         );
+    }
+    if let Some(kib) = contenders.iter().find_map(|c| c.samples.last()?.dirty) {
+        println!("a shim's own memory: {kib} KiB");
     }
     Ok(())
 }

@@ -93,6 +93,9 @@ impl Engine {
             )));
         };
         let pid = pid.as_raw();
+        if fitted.new_network {
+            crate::loopback::bring_up(pid)?;
+        }
         if let Some(score) = fitted.oom_score_adj {
             // Lowering it needs CAP_SYS_RESOURCE; the container is no worse off without.
             let _ = fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string());

@@ -23,6 +23,8 @@ pub struct Fitted {
     pub owner: Option<(u32, u32)>,
     /// To be written to the init's `oom_score_adj`: libcontainer would write it to its caller's.
     pub oom_score_adj: Option<i64>,
+    /// It gets a network of its own.
+    pub new_network: bool,
     /// The program wants a terminal.
     pub terminal: bool,
     /// What had to give, one line each.
@@ -54,7 +56,7 @@ pub fn fit(mut config: Value, bundle: &Path, id: &str, cgroup: Option<&str>) -> 
     crate::spec::check_cgroup(&cgroup)?;
     config["linux"]["cgroupsPath"] = json!(cgroup);
 
-    let new_userns = has_new_user_namespace(&config);
+    let new_userns = has_new_namespace(&config, "user");
     clamp_rlimits(&mut config, new_userns, &mut warnings);
     check_capabilities(&mut config, new_userns, &mut warnings)?;
     drop_missing_limits(&mut config, new_userns, &mut warnings)?;
@@ -71,6 +73,7 @@ pub fn fit(mut config: Value, bundle: &Path, id: &str, cgroup: Option<&str>) -> 
         cgroup,
         owner,
         oom_score_adj: oom_score_adj.and_then(|v| v.as_i64()),
+        new_network: has_new_namespace(&config, "network"),
         terminal: config["process"]["terminal"].as_bool().unwrap_or(false),
         config,
         warnings,
@@ -118,12 +121,10 @@ fn cgroup_path(asked: Option<&str>, id: &str) -> String {
     }
 }
 
-fn has_new_user_namespace(config: &Value) -> bool {
+fn has_new_namespace(config: &Value, kind: &str) -> bool {
     let namespaces = config["linux"]["namespaces"].as_array();
-    namespaces
-        .into_iter()
-        .flatten()
-        .any(|n| n["type"].as_str() == Some("user") && n["path"].as_str().is_none_or(str::is_empty))
+    let made = |n: &Value| n["type"] == kind && n["path"].as_str().is_none_or(str::is_empty);
+    namespaces.into_iter().flatten().any(made)
 }
 
 fn mappings(config: &Value, key: &str) -> Result<Vec<Mapping>> {
@@ -367,14 +368,12 @@ mod tests {
 
     #[test]
     fn namespaces_to_join_are_not_new() {
-        assert!(has_new_user_namespace(
-            &json!({"linux": {"namespaces": [{"type": "user"}]}})
+        let with = |namespace: Value| json!({ "linux": { "namespaces": [namespace] } });
+        assert!(has_new_namespace(&with(json!({ "type": "user" })), "user"));
+        assert!(!has_new_namespace(
+            &with(json!({ "type": "user", "path": "/x" })),
+            "user"
         ));
-        assert!(!has_new_user_namespace(
-            &json!({"linux": {"namespaces": [{"type": "user", "path": "/x"}]}})
-        ));
-        assert!(!has_new_user_namespace(
-            &json!({"linux": {"namespaces": [{"type": "pid"}]}})
-        ));
+        assert!(!has_new_namespace(&with(json!({ "type": "pid" })), "user"));
     }
 }

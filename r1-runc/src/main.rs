@@ -9,6 +9,7 @@ mod error;
 mod executor;
 mod fit;
 mod idmap;
+mod loopback;
 mod mount_fd;
 mod oci;
 mod process_id;

@@ -1,6 +1,7 @@
 //! r1-runc against the kernel: real containers over a busybox root file system.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod engines;
 mod hostile;
 mod lifecycle;
 mod limits;

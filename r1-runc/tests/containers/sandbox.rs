@@ -142,3 +142,14 @@ fn a_bad_request_is_refused_in_one_line() {
         outcome.stderr
     );
 }
+
+#[test]
+fn it_can_talk_to_itself() {
+    let Some(f) = fixture("loopback") else { return };
+    let outcome = f.run(
+        "nc -l -p 8080 -e cat & n=0; \
+         until echo hello | nc 127.0.0.1 8080; do n=$((n+1)); [ $n -lt 500 ] || exit 9; sleep 0.01; done; \
+         ip route | wc -l",
+    );
+    assert_eq!(outcome.stdout, "hello\n0\n", "{outcome:?}");
+}

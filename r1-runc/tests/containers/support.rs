@@ -13,7 +13,7 @@ use tempfile::TempDir;
 pub const PATIENCE: Duration = Duration::from_secs(30);
 const BUSYBOX: &str = "/usr/bin/busybox";
 const APPLETS: &str = "sh true false echo cat ls id sleep mount hostname ps dd head yes kill unshare wc grep touch \
-    ip stat env setsid seq trap mkdir chmod chown readlink pwd";
+    ip stat env setsid seq trap mkdir chmod chown readlink pwd nc";
 
 /// What a command left behind.
 #[derive(Debug)]
