@@ -1,0 +1,61 @@
+//! Builds the programs and says where they are.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+
+/// The workspace's root.
+pub fn root() -> PathBuf {
+    // xtask lies in the workspace's root.
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("."))
+        .to_owned()
+}
+
+/// Cargo in the workspace's root.
+pub fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// The folder of build products.
+///
+/// # Errors
+/// If cargo does not say.
+pub fn target_dir() -> Result<PathBuf, String> {
+    let output = cargo()
+        .args(["metadata", "--format-version", "1", "--no-deps"])
+        .output()
+        .map_err(|error| format!("cargo: {error}"))?;
+    let metadata: Value =
+        serde_json::from_slice(&output.stdout).map_err(|error| format!("cargo metadata: {error}"))?;
+    metadata["target_directory"]
+        .as_str()
+        .map(PathBuf::from)
+        .ok_or_else(|| "cargo metadata: no target folder".into())
+}
+
+/// Builds all programs with cargo's own progress on standard error, and returns their folder.
+///
+/// # Errors
+/// If the build fails.
+pub fn build(release: bool) -> Result<PathBuf, String> {
+    let mut command = cargo();
+    command
+        .args(["build", "--workspace", "--bins"])
+        .stdout(std::io::stderr());
+    if release {
+        command.arg("--release");
+    }
+    let status = command.status().map_err(|error| format!("cargo: {error}"))?;
+    if !status.success() {
+        return Err(format!("cargo build ended with {status}"));
+    }
+    Ok(target_dir()?.join(if release { "release" } else { "debug" }))
+}
