@@ -26,6 +26,8 @@ use crate::{
 const MAX_CONNECTIONS: usize = 32;
 /// Longest wait for a peer's handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait for a peer to read an event; one that does not is disconnected.
+const TELL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Access to the socket: its owner and its group.
 const SOCKET_MODE: u32 = 0o660;
 /// Pause after the listener failed, out of descriptors for instance.
@@ -140,7 +142,10 @@ async fn converse(stream: UnixStream, host: Host) -> zbus::Result<()> {
         tokio::select! {
             () = connection.closed() => return Ok(()),
             event = events.recv() => match event {
-                Ok(event) => tell(&connection, &event).await?,
+                Ok(event) => match timeout(TELL_TIMEOUT, tell(&connection, &event)).await {
+                    Ok(told) => told?,
+                    Err(_) => return Err(zbus::Error::Failure(format!("an event was not read within {TELL_TIMEOUT:?}"))),
+                },
                 Err(broadcast::error::RecvError::Lagged(missed)) => {
                     tracing::warn!(missed, "a peer is too slow for the events");
                 }

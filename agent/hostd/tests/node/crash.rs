@@ -7,6 +7,7 @@ use nix::{
     unistd::Pid,
 };
 use r1_core::{ContainerStatus, ShimState};
+use r1_host_api::{GapCause, HostEvent};
 
 use crate::harness::{Node, no_containers, request, skip, wait_for, wait_over};
 
@@ -140,6 +141,25 @@ async fn a_container_killed_from_outside_has_an_exit_record() {
         (ContainerStatus::Stopped, Some(137), Some(9))
     );
     node.assert_gone("job");
+}
+
+#[tokio::test]
+async fn a_daemon_that_stood_still_reports_a_gap() {
+    let (node, client) = Node::start().await;
+    let mut events = client.events();
+    let pid = Pid::from_raw(node.pid());
+    kill(pid, Signal::SIGSTOP).unwrap();
+    // Longer than the probes' threshold of three seconds.
+    tokio::time::sleep(std::time::Duration::from_millis(4500)).await;
+    kill(pid, Signal::SIGCONT).unwrap();
+    let event = tokio::time::timeout(crate::harness::PATIENCE, events.next())
+        .await
+        .unwrap();
+    let Some(HostEvent::Gap(gap)) = event else {
+        panic!("{event:?}")
+    };
+    assert_eq!(gap.cause, GapCause::AgentDown, "{gap:?}");
+    assert!(gap.to_ms - gap.from_ms >= 4000, "{gap:?}");
 }
 
 #[tokio::test]

@@ -157,6 +157,11 @@ impl Node {
         self.run().join("c").join(id)
     }
 
+    /// The daemon's pid.
+    pub fn pid(&self) -> i32 {
+        self.daemon.as_ref().unwrap().id() as i32
+    }
+
     /// Ends the daemon with a signal and waits for its end.
     pub fn end(&mut self, signal: Signal) -> std::process::ExitStatus {
         let mut daemon = self.daemon.take().unwrap();

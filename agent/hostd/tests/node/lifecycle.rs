@@ -133,28 +133,39 @@ async fn many_short_containers_leave_nothing_behind() {
         return skip("many_short_containers_leave_nothing_behind", why);
     }
     let (node, client) = Node::start().await;
+    // Eight at a time; R1_CHURN=1000 makes an endurance test of it.
+    let total: u32 = std::env::var("R1_CHURN")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(16);
+    let next = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
     let mut tasks = tokio::task::JoinSet::new();
-    for number in 0..12 {
-        let client = client.clone();
+    for _ in 0..8 {
+        let (client, next) = (client.clone(), std::sync::Arc::clone(&next));
         tasks.spawn(async move {
-            let id = format!("short-{number}");
-            client
-                .run(&request(&id, &format!("exit {number}")))
-                .await
-                .unwrap();
-            let info = wait_over(&client, &id).await;
-            assert_eq!(info.exit_code, Some(number), "{info:?}");
-            id
+            loop {
+                let number = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                if number >= total {
+                    return;
+                }
+                let (id, code) = (format!("short-{number}"), number as i32 % 100);
+                client.run(&request(&id, &format!("exit {code}"))).await.unwrap();
+                let info = wait_over(&client, &id).await;
+                assert_eq!(info.exit_code, Some(code), "{info:?}");
+                client.remove(&id).await.unwrap();
+            }
         });
     }
     while let Some(done) = tasks.join_next().await {
-        node.assert_gone(&done.unwrap());
+        done.unwrap();
     }
+    (0..total).for_each(|number| node.assert_gone(&format!("short-{number}")));
     let text = client.metrics().await.unwrap();
     assert!(
-        text.contains("r1_container_events_total{event=\"exited\"} 12"),
+        text.contains(&format!("r1_container_events_total{{event=\"exited\"}} {total}")),
         "{text}"
     );
+    assert_eq!(client.list().await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -187,6 +198,21 @@ async fn facts_and_measurements_describe_this_machine() {
         assert!(text.contains(name), "{name} is not in {text}");
     }
     drop(node);
+    check_with_promtool(&text);
+}
+
+/// Prometheus' own opinion of the text, where its tool is installed.
+fn check_with_promtool(text: &str) {
+    use std::{io::Write as _, process::Stdio};
+    let mut command = std::process::Command::new("promtool");
+    let Ok(mut tool) = command.args(["check", "metrics"]).stdin(Stdio::piped()).spawn() else {
+        return skip(
+            "facts_and_measurements_describe_this_machine",
+            "needs promtool for its last step",
+        );
+    };
+    tool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(tool.wait().unwrap().success(), "{text}");
 }
 
 #[tokio::test]
