@@ -181,6 +181,6 @@ mod tests {
 
     fn is_half(rule: Rule, stamps: &[u64]) -> bool {
         let parts = rule.proven_ms(stamps.iter().copied()) * PARTS;
-        (parts * 2 % rule.length_ms == 0) || (parts / rule.length_ms) % 1000 == 0
+        (parts * 2).is_multiple_of(rule.length_ms) || (parts / rule.length_ms).is_multiple_of(1000)
     }
 }

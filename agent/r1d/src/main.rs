@@ -1,6 +1,9 @@
 //! The node daemon, `r1d`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -46,13 +49,32 @@ enum Command {
     },
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match arguments.command {
+    let result = match arguments.command {
         Some(Command::Keygen { out }) => keygen(&out),
         Some(Command::Check { config }) => check(&config),
         None => run(&arguments.config),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("r1d: {}", one_line(&error));
+            ExitCode::FAILURE
+        }
     }
+}
+
+/// An error and its causes on one line, each said once: some errors repeat their cause in their own text.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !line.contains(&cause) {
+            let separator = if line.is_empty() { "" } else { ": " };
+            line = line + separator + &cause;
+        }
+    }
+    line
 }
 
 fn keygen(out: &Path) -> anyhow::Result<()> {
