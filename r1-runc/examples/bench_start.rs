@@ -268,6 +268,7 @@ fn shim(place: &Place, contender: &Contender) -> Result<Sample> {
     let pid = ask(r#"{"op":"state"}"#)?["state"]["shim_pid"]
         .as_i64()
         .ok_or("no shim pid")?;
+    let dirty = private_dirty(pid)?;
     ask(r#"{"op":"start"}"#)?;
     while !dir.join("exit.json").exists() {
         if began.elapsed() > PATIENCE {
@@ -282,7 +283,18 @@ fn shim(place: &Place, contender: &Contender) -> Result<Sample> {
     Ok(Sample {
         wall,
         cpu: starter_cpu + shim_cpu,
+        dirty: Some(dirty),
     })
+}
+
+/// KiB that only this process has: what one more shim costs. Its program's pages are shared by all shims.
+fn private_dirty(pid: i64) -> Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    let line = text
+        .lines()
+        .find_map(|l| l.strip_prefix("Private_Dirty:"))
+        .ok_or("no Private_Dirty")?;
+    Ok(line.trim().trim_end_matches("kB").trim().parse()?)
 }
 
 /// Waits for a child; its status and the processor time of it and of all it waited for.

@@ -8,7 +8,6 @@ use libcontainer::container::Container;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
 
-use crate::atomic_file;
 use crate::error::{Error, Result, chain, io};
 use crate::executor::Program;
 use crate::fit::Fitted;
@@ -70,7 +69,9 @@ impl Engine {
     pub fn create(&self, fitted: &Fitted, options: CreateOptions) -> Result<ProcessId> {
         let bundle = self.dir.join(CONFIG_DIR);
         fs::create_dir_all(&bundle).map_err(io(format!("create {}", bundle.display())))?;
-        atomic_file::write_json(&bundle, "config.json", &fitted.config)?;
+        // Read once, by this process: neither atomic nor synced.
+        let file = bundle.join("config.json");
+        fs::write(&file, fitted.config.to_string()).map_err(io(format!("write {}", file.display())))?;
         let mut builder = ContainerBuilder::new(self.id.clone(), SyscallType::default())
             .with_root_path(&self.dir)
             .map_err(|e| self.failed(&e))?

@@ -118,6 +118,16 @@ fn prepare(options: &Options) -> Result<Supervisor> {
         .create(&dir)
         .map_err(io(format!("create {}", dir.display())))?;
     let lock = take_lock(&dir)?;
+    let prepared = prepare_locked(options, dir.clone(), lock);
+    if prepared.is_err() {
+        for name in [STATE, SHIM_PID, SHIM_LOG, LOCK] {
+            let _ = fs::remove_file(dir.join(name));
+        }
+    }
+    prepared
+}
+
+fn prepare_locked(options: &Options, dir: PathBuf, lock: Flock<File>) -> Result<Supervisor> {
     detach(&dir)?;
     leave_daemon(&options.cgroup)?;
     let mask = SigSet::all();
@@ -172,9 +182,6 @@ fn prepare(options: &Options) -> Result<Supervisor> {
             let _ = cgroup.remove();
             if let Some(leaf) = &leaf {
                 let _ = cgroup::remove_tree(leaf);
-            }
-            for name in [STATE, SHIM_PID, SHIM_LOG, LOCK] {
-                let _ = fs::remove_file(dir.join(name));
             }
             Err(error)
         }
@@ -235,8 +242,11 @@ fn dev_null() -> Result<OwnedFd> {
 /// Moves this process out of the daemon's cgroup into `shim` beside the container's, so that neither the daemon's
 /// stop nor its memory limit takes it. In a hierarchy's root there is nothing to escape from.
 fn leave_daemon(container: &str) -> Result<()> {
-    let base = container.rsplit_once('/').map_or("", |(base, _)| base);
-    cgroup::move_away(std::process::id() as i32, &format!("{base}/shim"))
+    let path = match container.rsplit_once('/') {
+        Some((base, _)) if !base.is_empty() => format!("{base}/shim"),
+        _ => "/r1-shim".to_owned(),
+    };
+    cgroup::move_away(std::process::id() as i32, &path)
 }
 
 fn first_state(options: &Options, fitted: &Fitted) -> Result<ShimState> {

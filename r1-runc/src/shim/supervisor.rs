@@ -28,6 +28,8 @@ const ACK_TIMEOUT: Duration = Duration::from_secs(600);
 const READ_BYTES: usize = 32 << 10;
 /// Reads per stream and turn, so that a flood of output starves nothing else.
 const READS_PER_TURN: usize = 8;
+/// Reads per stream after the container's end: many times what a pipe holds.
+const READS_AT_END: usize = 256;
 
 /// What the shim was set up with.
 pub struct Parts {
@@ -204,7 +206,7 @@ impl Supervisor {
         let finished_at_ms = now_ms();
         let _ = self.end_rest();
         for i in 0..self.streams.len() {
-            self.copy_output(i, usize::MAX);
+            self.copy_output(i, READS_AT_END);
             self.close_stream(i);
         }
         let usage = self.parts.cgroup.usage();

@@ -60,8 +60,31 @@ pub fn fixture(test: &str) -> Option<Fixture> {
     for applet in APPLETS.split_ascii_whitespace() {
         symlink("busybox", bin.join(applet)).unwrap();
     }
-    let cgroup = format!("/r1-runc-test-{}-{test}", std::process::id());
+    let cgroup = format!("/r1-runc-test-{}-{test}/c", std::process::id());
     Some(Fixture { dir, cgroup })
+}
+
+impl Drop for Fixture {
+    /// Removes the shim's cgroup and the base above both, once the shim has left.
+    fn drop(&mut self) {
+        let base = PathBuf::from(self.cgroup.trim_matches('/').trim_end_matches("/c"));
+        let mut mounts: Vec<PathBuf> = vec![PathBuf::from("/sys/fs/cgroup")];
+        mounts.extend(
+            fs::read_dir("/sys/fs/cgroup")
+                .into_iter()
+                .flatten()
+                .flatten()
+                .map(|m| m.path()),
+        );
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while mounts.iter().any(|mount| mount.join(&base).exists()) && Instant::now() < deadline {
+            for mount in &mounts {
+                let _ = fs::remove_dir(mount.join(&base).join("shim"));
+                let _ = fs::remove_dir(mount.join(&base));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
 
 impl Fixture {
