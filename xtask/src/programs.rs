@@ -21,6 +21,23 @@ pub fn root() -> PathBuf {
 pub fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    // `cargo run` describes xtask itself in these; a build script that watches one (ring's does) would make the
+    // inner cargo build everything above it anew each time a build from the shell and one from here alternate.
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if [
+            "CARGO_PKG_",
+            "CARGO_MANIFEST_",
+            "CARGO_BIN_",
+            "CARGO_CRATE_",
+            "CARGO_PRIMARY_",
+        ]
+        .iter()
+        .any(|start| text.starts_with(start))
+        {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
