@@ -9,7 +9,7 @@ use std::{
 };
 
 use heed::{
-    CommitOrAbort, Database, Env, EnvOpenOptions, WithTls,
+    CommitOrAbort, Database, Env, EnvOpenOptions, WithoutTls,
     byteorder::BE,
     types::{Bytes, U64},
 };
@@ -82,7 +82,7 @@ pub enum StoreError {
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
-    env: Env<WithTls>,
+    env: Env<WithoutTls>,
     decided: Database<'static, U64<BE>, Bytes>,
     proposed: Database<'static, Bytes, Bytes>,
     evidence: Database<'static, U64<BE>, Bytes>,
@@ -105,7 +105,7 @@ impl Store {
     }
 
     fn open_env(path: &Path) -> Result<Self, heed::Error> {
-        let mut options = EnvOpenOptions::new();
+        let mut options = EnvOpenOptions::new().read_txn_without_tls();
         options.map_size(MAP_BYTES).max_dbs(DATABASES);
         // SAFETY: the file belongs to this process alone; nothing else writes or truncates it while it is mapped.
         let env = unsafe { options.open(path)? };

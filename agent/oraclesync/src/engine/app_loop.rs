@@ -177,23 +177,33 @@ impl<A: Application> AppLoop<A> {
     ) -> Result<(), EngineError> {
         let mut peer_height = self.peer_height.clone();
         let mut wait = self.timing.poll;
+        let (mut asked, deadline) = (false, tokio::time::sleep(self.timing.watchdog));
+        tokio::pin!(deadline);
         loop {
             let waits = self.waiting.is_some();
             tokio::select! {
                 biased;
                 () = stop.notified() => return Ok(()),
                 message = consensus.recv() => match message {
-                    Some(message) => self.answer(message, &network).await?,
-                    None => {
-                        let moniker = self.moniker.clone();
-                        return Err(EngineError::Ended { moniker, why: "it no longer asks" });
+                    Some(message) => {
+                        asked = true;
+                        self.answer(message, &network).await?;
                     }
+                    None => return Err(self.ended("it no longer asks")),
                 },
+                () = &mut deadline, if !asked => return Err(self.ended("it never began to listen")),
                 () = hint.notified(), if waits => {}
                 Ok(()) = peer_height.changed(), if waits => {}
                 () = tokio::time::sleep(wait), if waits => {}
             }
             wait = self.start_if_due();
+        }
+    }
+
+    fn ended(&self, why: &'static str) -> EngineError {
+        EngineError::Ended {
+            moniker: self.moniker.clone(),
+            why,
         }
     }
 

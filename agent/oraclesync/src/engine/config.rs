@@ -1,6 +1,10 @@
 //! How the engine is set up.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, TcpListener, UdpSocket},
+    path::PathBuf,
+    time::Duration,
+};
 
 use arc_malachitebft_app_channel::app::{
     config::{
@@ -41,7 +45,7 @@ pub struct Timing {
     pub status: Duration,
     /// How long a request for missed heights may take.
     pub sync: Duration,
-    /// How often the engine must give a sign of life, and how long that may take.
+    /// How often the engine must give a sign of life, and how long that (and its start) may take.
     pub watchdog: Duration,
 }
 
@@ -178,6 +182,27 @@ fn multiaddr(text: &str) -> Result<Multiaddr, EngineError> {
     } else {
         Err(refuse("neither tcp nor udp".to_owned()))
     }
+}
+
+/// The engine says nothing and decides nothing where its port is taken: look before it starts.
+pub(super) fn check_port(text: &str) -> Result<(), EngineError> {
+    multiaddr(text)?;
+    let parts: Vec<_> = text.split('/').collect();
+    let free = match parts[..] {
+        ["", "ip4" | "ip6", ip, transport @ ("tcp" | "udp"), port, ..] => {
+            match (ip.parse::<IpAddr>(), port.parse::<u16>()) {
+                (Ok(ip), Ok(port)) if transport == "tcp" => TcpListener::bind((ip, port)).map(drop),
+                (Ok(ip), Ok(port)) => UdpSocket::bind((ip, port)).map(drop),
+                // The address has been parsed above; a form that std does not know is left to the engine.
+                _ => Ok(()),
+            }
+        }
+        _ => Ok(()),
+    };
+    free.map_err(|error| EngineError::Address {
+        address: text.to_owned(),
+        why: error.to_string(),
+    })
 }
 
 /// The other oracles' addresses, each bound to its key.

@@ -188,12 +188,9 @@ async fn supervise(
         .actor
         .stop_children_and_wait(None, Some(STOP_TIMEOUT))
         .await;
-    if engine
-        .actor
-        .stop_and_wait(None, Some(STOP_TIMEOUT))
-        .await
-        .is_err()
-    {
+    engine.actor.stop(None);
+    let stopped = engine.handle.is_finished() || timeout(STOP_TIMEOUT, &mut engine.handle).await.is_ok();
+    if !stopped {
         tracing::warn!(moniker = %config.moniker, "the consensus engine did not stop in time");
     }
     // With its sender gone the loop ends, if it has not yet, and releases the store.

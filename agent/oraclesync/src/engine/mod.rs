@@ -25,7 +25,7 @@ pub use handle::{Decided, Handle};
 use self::{
     app_loop::AppLoop,
     codec::WireCodec,
-    config::{EngineConfig, check_resolver, peer_id},
+    config::{EngineConfig, check_port, check_resolver, peer_id},
     context::{Address, OracleContext},
     signing::{OracleSigner, OracleVerifier},
 };
@@ -114,6 +114,7 @@ pub async fn spawn<A: Application>(config: Config, app: A) -> Result<Handle, Eng
     if set.by_node(&config.key.node()).is_none() {
         return Err(EngineError::NotAnOracle(config.key.node()));
     }
+    check_port(&config.listen)?;
     let domain = Domain::of(&config.genesis);
     let wal_dir = config.state_dir.join("wal");
     std::fs::create_dir_all(&wal_dir).map_err(|source| EngineError::Folder {

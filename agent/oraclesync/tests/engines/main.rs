@@ -44,6 +44,10 @@ async fn four_oracles_decide_the_same_and_then_are_silent() {
     );
     network.goal(3);
     network.reach(3, PATIENCE).await;
+    assert!(
+        (0..4).any(|node| network.decided(node).decide_ms.is_some()),
+        "nobody measured the decision"
+    );
     settle(SILENCE).await;
     assert!((0..4).all(|node| network.tip(node) == 3), "no empty height");
     network.verify();
@@ -145,21 +149,39 @@ async fn all_restart_while_idle_and_go_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_oracle_that_signs_twice_is_caught_and_splits_nothing() {
-    let Some(mut network) = Network::new("twin", 4) else {
+    let Some(mut network) = Network::new("twice", 4) else {
         return;
     };
-    network.start_all().await;
-    let twin = network.start_twin(3).await;
-    let started = std::time::Instant::now();
-    let mut height = 0;
-    while !(0..3).any(|node| network.has_evidence(node)) {
-        assert!(started.elapsed() < PATIENCE, "no evidence after {height} heights");
-        height += 1;
-        network.goal(height);
-        network.reach_by(&[0, 1, 2], height, PATIENCE).await;
-    }
-    twin.stop().await;
+    let liar = network.proposer(1);
+    let others: Vec<_> = (0..4).filter(|node| *node != liar).collect();
+    network.start(others[0]).await;
+    network.start(liar).await;
+    settle(SILENCE).await;
+    network.goal(1);
+    settle(SILENCE).await;
+    // Without its log it does not know what it has signed, and signs something else.
+    network.stop(liar).await;
+    network.forget(liar);
+    network.start(liar).await;
+    settle(2 * SILENCE).await;
+    network.start(others[1]).await;
+    network.start(others[2]).await;
+    network.reach(1, PATIENCE).await;
+    network.evidence(others[0], PATIENCE).await;
     network.verify();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_taken_port_is_told() {
+    let Some(mut network) = Network::new("taken", 1) else {
+        return;
+    };
+    let _holder = network.hold_port(0);
+    let error = network.failure(0, PATIENCE).await;
+    assert!(
+        error.contains("consensus address") && error.contains("in use"),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

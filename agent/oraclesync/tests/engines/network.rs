@@ -8,14 +8,14 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use r1_core::{EpochClock, Genesis, GenesisOracle};
 use r1_oraclesync::{
-    Application, Config, DecidedBlock, Domain, Handle, Metrics, OracleKey, Refusal, Timing, ValidatorSet,
-    keccak, spawn,
+    Application, Config, Decided, DecidedBlock, Domain, Handle, Metrics, OracleKey, Refusal, Timing,
+    ValidatorSet, keccak, spawn,
 };
 use tempfile::TempDir;
 
@@ -67,6 +67,7 @@ pub struct Network {
     keys: Vec<OracleKey>,
     goals: Vec<Arc<AtomicU64>>,
     dirs: Vec<TempDir>,
+    tags: Vec<u8>,
     nodes: BTreeMap<usize, Node>,
 }
 
@@ -79,6 +80,13 @@ impl Network {
     /// `None` (and a line that says so) where the machine has no name server configured, without which the engine
     /// does not start.
     pub fn new(name: &str, oracles: usize) -> Option<Self> {
+        if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_default_env() {
+            // Only the first test of a process can set it.
+            let _ = tracing_subscriber::fmt()
+                .with_env_filter(filter)
+                .with_writer(std::io::stderr)
+                .try_init();
+        }
         let resolver = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
         if !resolver
             .lines()
@@ -120,7 +128,9 @@ impl Network {
         };
         let goals = keys.iter().map(|_| Arc::new(AtomicU64::new(0))).collect();
         let dirs = keys.iter().map(|_| tempfile::tempdir().unwrap()).collect();
+        let tags = (0..).take(oracles).collect();
         Some(Self {
+            tags,
             genesis,
             keys,
             goals,
@@ -145,6 +155,7 @@ impl Network {
                 interval: Duration::from_millis(200),
                 poll: Duration::from_millis(50),
                 status: Duration::from_secs(1),
+                longest: Duration::from_secs(2),
                 ..Timing::default()
             },
             metrics,
@@ -156,7 +167,7 @@ impl Network {
         let app = Dial {
             goal: Arc::clone(&self.goals[index]),
             applied: Arc::clone(&applied),
-            tag: u8::try_from(index).unwrap(),
+            tag: self.tags[index],
         };
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
@@ -173,24 +184,19 @@ impl Network {
         );
     }
 
-    /// A second engine with the key of an oracle, that proposes other payloads: what such an oracle signs
-    /// contradicts itself.
-    pub async fn start_twin(&mut self, index: usize) -> Handle {
-        let app = Dial {
-            goal: Arc::clone(&self.goals[index]),
-            applied: Arc::default(),
-            tag: 99,
-        };
-        let dir = tempfile::tempdir().unwrap();
-        let listen = "/ip4/127.0.0.1/tcp/0";
-        let config = self.config(&self.keys[index], listen, dir.path(), Metrics::default());
-        self.dirs.push(dir);
-        spawn(config, app).await.unwrap()
+    /// Loses an oracle's store and log; it will propose other payloads than before.
+    pub fn forget(&mut self, index: usize) {
+        self.dirs[index] = tempfile::tempdir().unwrap();
+        self.tags[index] = 99;
     }
 
-    /// True if an oracle has stored evidence against another.
-    pub fn has_evidence(&self, index: usize) -> bool {
-        !self.nodes[&index].handle.store().evidence().unwrap().is_empty()
+    /// Waits until an oracle has stored evidence against another.
+    pub async fn evidence(&self, index: usize, patience: Duration) {
+        let started = Instant::now();
+        while self.nodes[&index].handle.store().evidence().unwrap().is_empty() {
+            assert!(started.elapsed() < patience, "oracle {index} has no evidence");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     pub async fn start_all(&mut self) {
@@ -210,6 +216,41 @@ impl Network {
         let dir = tempfile::tempdir().unwrap();
         let config = self.config(&key, "/ip4/127.0.0.1/tcp/0", dir.path(), Metrics::default());
         spawn(config, app).await.unwrap_err().to_string()
+    }
+
+    /// What the last decision was like.
+    pub fn decided(&self, index: usize) -> Decided {
+        *self.nodes[&index].handle.subscribe().borrow()
+    }
+
+    /// Takes an oracle's port away from it.
+    pub fn hold_port(&self, index: usize) -> TcpListener {
+        let address = &self.genesis.oracles[index].consensus_addr;
+        let port: u16 = address.rsplit('/').next().unwrap().parse().unwrap();
+        TcpListener::bind(("127.0.0.1", port)).unwrap()
+    }
+
+    /// How an oracle fails, at its start or after it.
+    pub async fn failure(&mut self, index: usize, patience: Duration) -> String {
+        let app = Dial {
+            goal: Arc::default(),
+            applied: Arc::default(),
+            tag: 0,
+        };
+        let listen = &self.genesis.oracles[index].consensus_addr;
+        let config = self.config(
+            &self.keys[index],
+            listen,
+            self.dirs[index].path(),
+            Metrics::default(),
+        );
+        match spawn(config, app).await {
+            Err(error) => error.to_string(),
+            Ok(handle) => {
+                let ended = tokio::time::timeout(patience, handle.ended()).await;
+                ended.expect("the agreement goes on").to_string()
+            }
+        }
     }
 
     pub async fn stop(&mut self, index: usize) {

@@ -17,7 +17,7 @@ fn sign(seed: u8) -> (Address, EngineSignature) {
 
 fn vote(seed: u8) -> SignedMessage<Ctx, Vote> {
     let (address, signature) = sign(seed);
-    let value = if seed % 2 == 0 {
+    let value = if seed.is_multiple_of(2) {
         NilOrVal::Nil
     } else {
         NilOrVal::Val(ValueId([seed; 32]))
