@@ -38,16 +38,18 @@ pub async fn run(node: Arc<Node>) {
     let mut repeated = Instant::now();
     loop {
         tick.tick().await;
-        let blocking = Arc::clone(&node);
-        // One fsync: not on a thread that others wait for.
-        let _ = tokio::task::spawn_blocking(move || blocking.persistence.flush(&blocking)).await;
+        if !node.persistence.is_empty() {
+            let blocking = Arc::clone(&node);
+            // One fsync: not on a thread that others wait for.
+            let _ = tokio::task::spawn_blocking(move || blocking.persistence.flush(&blocking)).await;
+        }
         let height = node.chain.lock().ledger().height();
         if seen_height != Some(height) {
             seen_height = Some(height);
             node.refresh_known();
             prune(&node);
+            show(&node);
         }
-        show(&node);
         let mut fresh = Vec::new();
         if let Some(key) = &oracle {
             fresh = state_tables(&node, key);
@@ -55,6 +57,7 @@ pub async fn run(node: Arc<Node>) {
         let repeat = repeated.elapsed() >= REPEAT;
         if repeat {
             repeated = Instant::now();
+            show(&node);
             fresh = own_tables(&node);
             for bytes in licence::waiting(&node) {
                 gossip::publish_again(&node, TRANSACTION, &bytes).await;

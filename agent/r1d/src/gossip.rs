@@ -22,6 +22,7 @@ pub const TRANSACTION: &str = "transaction/1";
 const SALT: usize = 8;
 /// What the network lets through of small topics; beyond the rooms' own limits, so that those refuse and count.
 const SMALL_MESSAGE: usize = 64 << 10;
+const _: () = assert!(MAX_TRANSACTION_BYTES + SALT <= SMALL_MESSAGE && MAX_BEAT_BYTES < SMALL_MESSAGE);
 
 /// The topics of a node.
 pub fn topics() -> Vec<TopicConfig> {
@@ -148,7 +149,6 @@ fn table(node: &Node, bytes: &[u8]) -> Result<(), (&'static str, bool)> {
 }
 
 fn transaction(node: &Node, bytes: &[u8]) -> Result<(), PoolError> {
-    debug_assert!(MAX_TRANSACTION_BYTES < SMALL_MESSAGE);
     node.chain.lock().add_transaction(now_ms(), bytes)?;
     node.hint_work();
     Ok(())

@@ -11,7 +11,7 @@ use std::{
 use nix::time::{ClockId, clock_gettime};
 use r1_host_api::{EvidenceSource, HookStatus, HostClient, HostError, HostEvent, NodeFacts};
 use r1_poa::{Evidence, Source};
-use tokio::time::{sleep, timeout};
+use tokio::time::{interval, sleep, timeout};
 
 use crate::clock::now_ms;
 
@@ -19,6 +19,8 @@ use crate::clock::now_ms;
 const RETRY_MIN: Duration = Duration::from_millis(250);
 /// Longest such pause.
 const RETRY_MAX: Duration = Duration::from_secs(5);
+/// How often the facts (free memory, free disk) are asked for again.
+const REFRESH: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
 struct View {
@@ -84,14 +86,7 @@ impl Host {
             view.client = Some(client.clone());
             view.error = None;
         }
-        match client.facts().await {
-            Ok(facts) => self.view().facts = Some(facts),
-            Err(error) => tracing::warn!(%error, "r1-hostd does not tell facts"),
-        }
-        match client.measurements().await {
-            Ok(measured) => self.view().hooks = measured.hooks,
-            Err(error) => tracing::warn!(%error, "r1-hostd does not measure"),
-        }
+        let mut refresh = interval(REFRESH);
         loop {
             tokio::select! {
                 event = events.next() => match event {
@@ -104,8 +99,21 @@ impl Host {
                     Some(HostEvent::Missed(_)) => {}
                     None => return,
                 },
+                _ = refresh.tick() => self.look(&client).await,
                 () = client.closed() => return,
             }
+        }
+    }
+
+    /// Asks for what changes slowly.
+    async fn look(&self, client: &HostClient) {
+        match client.facts().await {
+            Ok(facts) => self.view().facts = Some(facts),
+            Err(error) => tracing::warn!(%error, "r1-hostd does not tell facts"),
+        }
+        match client.measurements().await {
+            Ok(measured) => self.view().hooks = measured.hooks,
+            Err(error) => tracing::warn!(%error, "r1-hostd does not measure"),
         }
     }
 

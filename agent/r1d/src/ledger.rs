@@ -23,6 +23,9 @@ const DATABASES: u32 = 4;
 /// Version of what is stored.
 const VERSION: u64 = 1;
 
+/// A record of another room: its key and its value.
+pub type KeyedRecord = (Vec<u8>, Vec<u8>);
+
 /// Why the ledger refuses a block or cannot store it.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
@@ -387,7 +390,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError::Database`].
-    pub fn records(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, LedgerError> {
+    pub fn records(&self, prefix: &[u8]) -> Result<Vec<KeyedRecord>, LedgerError> {
         let txn = self.env.read_txn()?;
         let mut out = Vec::new();
         for entry in self.records.prefix_iter(&txn, prefix)? {

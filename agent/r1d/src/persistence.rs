@@ -36,6 +36,11 @@ impl Persistence {
         self.waiting().insert(key, value);
     }
 
+    /// True if nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting().is_empty()
+    }
+
     /// Writes what waits. Blocks for one fsync.
     pub fn flush(&self, node: &Node) {
         let records = std::mem::take(&mut *self.waiting());

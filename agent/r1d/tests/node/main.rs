@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod alone;
+mod full_disk;
 mod hostile;
 mod start;
 
