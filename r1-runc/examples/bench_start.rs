@@ -68,11 +68,12 @@ fn main() -> Result<()> {
     unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
     let dir = std::env::temp_dir().join(format!("r1-bench-start-{}", std::process::id()));
     let place = Place {
-        cgroup: format!("/r1-bench-{}", std::process::id()),
+        cgroup: format!("/r1-bench-{}/c", std::process::id()),
         dir,
     };
     let outcome = measure(&place, &program, runs);
     fs::remove_dir_all(&place.dir)?;
+    remove_base(&place.cgroup);
     let (contenders, skipped) = outcome?;
     print(&contenders, &skipped, runs, as_json)
 }
@@ -121,6 +122,15 @@ fn legacy_cgroups() -> Result<()> {
         None::<&str>,
     )?;
     Ok(umount(UNIFIED)?)
+}
+
+/// Removes what no container removes: the shims' cgroup and the base above both.
+fn remove_base(cgroup: &str) {
+    let base = cgroup.trim_start_matches('/').trim_end_matches("/c");
+    for mount in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+        let _ = fs::remove_dir(mount.path().join(base).join("shim"));
+        let _ = fs::remove_dir(mount.path().join(base));
+    }
 }
 
 fn measure(place: &Place, program: &Path, runs: usize) -> Result<(Vec<Contender>, Vec<String>)> {
@@ -268,7 +278,7 @@ fn shim(place: &Place, contender: &Contender) -> Result<Sample> {
     let pid = ask(r#"{"op":"state"}"#)?["state"]["shim_pid"]
         .as_i64()
         .ok_or("no shim pid")?;
-    let dirty = private_dirty(pid)?;
+    let dirty = written_memory(pid)?;
     ask(r#"{"op":"start"}"#)?;
     while !dir.join("exit.json").exists() {
         if began.elapsed() > PATIENCE {
@@ -287,14 +297,17 @@ fn shim(place: &Place, contender: &Contender) -> Result<Sample> {
     })
 }
 
-/// KiB that only this process has: what one more shim costs. Its program's pages are shared by all shims.
-fn private_dirty(pid: i64) -> Result<u64> {
+/// KiB that one more shim costs: the pages it wrote to. Those that it still shares with the container's waiting init
+/// are its own as soon as the program runs; its program's pages are shared by all shims.
+fn written_memory(pid: i64) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-    let line = text
-        .lines()
-        .find_map(|l| l.strip_prefix("Private_Dirty:"))
-        .ok_or("no Private_Dirty")?;
-    Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+    let kib = |name: &str| -> Option<u64> {
+        let line = text.lines().find_map(|l| l.strip_prefix(name))?;
+        line.trim().trim_end_matches("kB").trim().parse().ok()
+    };
+    let both = kib("Private_Dirty:").zip(kib("Shared_Dirty:"));
+    both.map(|(own, shared)| own + shared)
+        .ok_or_else(|| "no Private_Dirty in smaps_rollup".into())
 }
 
 /// Waits for a child; its status and the processor time of it and of all it waited for.
@@ -344,7 +357,7 @@ fn print(contenders: &[Contender], skipped: &[String], runs: usize, as_json: boo
                 let (wall, min, cpu) = row(c);
                 json!({
                     "name": c.name, "wall_ms_median": wall, "wall_ms_min": min, "cpu_ms_median": cpu,
-                    "private_dirty_kib": c.samples.last().and_then(|s| s.dirty),
+                    "written_memory_kib": c.samples.last().and_then(|s| s.dirty),
                     "wall_ratio": our_wall / wall, "cpu_ratio": our_cpu / cpu,
                 })
             })
@@ -370,7 +383,7 @@ fn print(contenders: &[Contender], skipped: &[String], runs: usize, as_json: boo
         );
     }
     if let Some(kib) = contenders.iter().find_map(|c| c.samples.last()?.dirty) {
-        println!("a shim's own memory: {kib} KiB");
+        println!("a shim's own (written) memory: {kib} KiB");
     }
     Ok(())
 }

@@ -152,7 +152,9 @@ impl Command {
 
 /// Executes a command on the containers below `root`.
 pub fn execute(root: &Path, command: Command) -> Result<ExitCode> {
-    let store = Store::new(root);
+    // libcontainer changes the working directory while it works.
+    let root = std::path::absolute(root).map_err(crate::error::io(format!("path {}", root.display())))?;
+    let store = Store::new(&root);
     match command {
         Command::Create(args) => lifecycle::create(&store, &args, false).map(|_| ()),
         Command::Start { id } => lifecycle::start(&store, &id),

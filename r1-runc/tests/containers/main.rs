@@ -3,6 +3,7 @@
 
 mod engines;
 mod hostile;
+mod lane_v2;
 mod lifecycle;
 mod limits;
 mod sandbox;

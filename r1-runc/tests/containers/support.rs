@@ -183,13 +183,18 @@ pub fn r1_runc() -> Command {
 }
 
 /// Runs a command to its end with files for its output: a container inherits them and may outlive it.
-pub fn finish(mut command: Command, output: &Path) -> Outcome {
+pub fn finish(command: Command, output: &Path) -> Outcome {
+    finish_within(command, output, PATIENCE)
+}
+
+/// The same with a patience of its own.
+pub fn finish_within(mut command: Command, output: &Path, patience: Duration) -> Outcome {
     let name = |suffix: &str| PathBuf::from(format!("{}.{suffix}", output.display()));
     command
         .stdout(File::create(name("out")).unwrap())
         .stderr(File::create(name("err")).unwrap());
     let mut child = command.spawn().unwrap();
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
