@@ -181,6 +181,13 @@ impl Network {
         if left.is_empty() {
             // What is left is left for the next start to look at.
             let _ = fs::remove_dir_all(&self.layout.run);
+            // The folder above is shared with other networks: it goes with the last of them.
+            let _ = self
+                .layout
+                .run
+                .parent()
+                .filter(|base| base.ends_with("r1-local"))
+                .map(fs::remove_dir);
             let _ = fs::remove_file(self.layout.dir.join("processes.json"));
         }
         left

@@ -67,8 +67,9 @@ fn collect(
     let last = wait_until_paid(network, full, deadline)?;
     let oracle = &network.nodes[0];
     let get = |path: &str| oracle.get(path).map_err(|error| error.to_string());
-    let epochs = report::epochs(&get("/v1/epochs?limit=1000")?, first, last);
-    let rewards = report::rewards(&get("/v1/licences")?);
+    let licences = get("/v1/licences")?;
+    let epochs = report::epochs(&get("/v1/epochs?limit=1000")?, &licences, first, last);
+    let rewards = report::rewards(&licences);
     for node in &network.nodes {
         degraded.extend(report::degraded(node));
     }

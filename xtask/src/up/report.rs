@@ -16,8 +16,9 @@ pub fn degraded(node: &Node) -> Vec<String> {
         .collect()
 }
 
-/// The closed epochs from `first` to `last` in order, as the report shows them.
-pub fn epochs(answer: &Value, first: u64, last: u64) -> Vec<Value> {
+/// The closed epochs from `first` to `last` in order, as the report shows them. In a faulty epoch every linked node
+/// counts as 255, whatever was measured.
+pub fn epochs(answer: &Value, licences: &Value, first: u64, last: u64) -> Vec<Value> {
     let all = answer["epochs"].as_array().map_or(&[][..], Vec::as_slice);
     let mut chosen: Vec<&Value> = all
         .iter()
@@ -28,13 +29,15 @@ pub fn epochs(answer: &Value, first: u64, last: u64) -> Vec<Value> {
         })
         .collect();
     chosen.sort_by_key(|epoch| epoch["epoch"].as_u64());
+    let linked = rewards(licences).into_iter().map(|(node, _)| (node, json!(255)));
+    let all_present = Value::Object(linked.collect());
     let show = |epoch: &&Value| {
         json!({
             "epoch": epoch["epoch"],
             "oracles": epoch["oracles"],
             "signers": epoch["signers"],
             "decide_ms": epoch["decide_ms"].as_u64().unwrap_or(0),
-            "availability": epoch["availability"],
+            "availability": if epoch["faulty"] == true { &all_present } else { &epoch["availability"] },
         })
     };
     chosen.iter().map(show).collect()
@@ -121,9 +124,11 @@ mod tests {
     #[test]
     fn epochs_are_chosen_and_sorted() {
         let answer = json!({"epochs": [
-            {"epoch": 3, "decide_ms": null}, {"epoch": 2, "decide_ms": 5}, {"epoch": 1}, {"epoch": 4}
+            {"epoch": 3, "decide_ms": null, "faulty": true}, {"epoch": 2, "decide_ms": 5}, {"epoch": 1}, {"epoch": 4}
         ]});
-        let chosen = epochs(&answer, 2, 3);
+        let licences = json!({"licences": [{"node": "0xai_A", "claimed_wei": "7"}]});
+        let chosen = epochs(&answer, &licences, 2, 3);
+        assert_eq!(chosen[1]["availability"], json!({"0xai_A": 255}));
         assert_eq!(chosen.len(), 2);
         assert_eq!(
             (&chosen[0]["epoch"], &chosen[1]["decide_ms"]),
