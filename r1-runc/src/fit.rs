@@ -96,8 +96,9 @@ pub fn map_rootfs(fitted: &mut Fitted, in_use: &[&Path]) -> Result<()> {
         .collect();
     let mut in_use = in_use.to_vec();
     in_use.extend(sources.iter().map(PathBuf::as_path));
-    let target = idmap::mount_rootfs(&root, &uids, &gids, &in_use)?;
-    fitted.config["root"]["path"] = path_value(&target)?;
+    let shown = idmap::mount_rootfs(&root, &uids, &gids, &in_use)?;
+    fitted.config["root"]["path"] = path_value(&shown.at)?;
+    fitted.warnings.extend(shown.warning);
     Ok(())
 }
 

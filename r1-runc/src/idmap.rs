@@ -32,9 +32,18 @@ pub struct Mapping {
     pub size: u32,
 }
 
-/// Makes `rootfs` visible with shifted owners; returns where. `in_use` are paths that must stay reachable.
-/// Moves the calling process into a mount namespace of its own.
-pub fn mount_rootfs(rootfs: &Path, uids: &[Mapping], gids: &[Mapping], in_use: &[&Path]) -> Result<PathBuf> {
+/// Where a root file system is to be seen now, and what is wrong with it.
+#[derive(Debug)]
+pub struct Shown {
+    /// The folder.
+    pub at: PathBuf,
+    /// One line, if its owners could not be shifted.
+    pub warning: Option<String>,
+}
+
+/// Makes `rootfs` visible with shifted owners, to users who could not reach its folder. `in_use` are paths that must
+/// stay reachable. Moves the calling process into a mount namespace of its own.
+pub fn mount_rootfs(rootfs: &Path, uids: &[Mapping], gids: &[Mapping], in_use: &[&Path]) -> Result<Shown> {
     let target = MOUNT_POINTS
         .iter()
         .map(Path::new)
@@ -43,8 +52,21 @@ pub fn mount_rootfs(rootfs: &Path, uids: &[Mapping], gids: &[Mapping], in_use: &
     let userns = user_namespace(uids, gids)?;
     let source = CString::new(rootfs.as_os_str().as_bytes())
         .map_err(|_| Error::Refused("rootfs: holds a NUL".to_owned()))?;
-    let tree = crate::mount_fd::clone_with(&source, 0, Some(userns.as_fd()))
-        .map_err(at(format!("id-mapped mount of {}", rootfs.display())))?;
+    let shifted = crate::mount_fd::clone_with(&source, 0, Some(userns.as_fd()));
+    let (tree, warning) = match shifted {
+        Ok(tree) => (tree, None),
+        // Some file systems cannot: overlayfs, some network file systems. Readable to all is enough to run.
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+            let plain = crate::mount_fd::clone_with(&source, 0, None);
+            let why =
+                "the files of the root belong to nobody inside: its file system has no id-mapped mounts";
+            (
+                plain.map_err(at(format!("mount of {}", rootfs.display())))?,
+                Some(why.to_owned()),
+            )
+        }
+        Err(error) => return Err(at(format!("id-mapped mount of {}", rootfs.display()))(error)),
+    };
     unshare(CloneFlags::CLONE_NEWNS).map_err(sys("unshare the mount namespace"))?;
     // Slave: the host's unmounts still reach us, ours never reach the host.
     let flags = MsFlags::MS_REC | MsFlags::MS_SLAVE;
@@ -52,7 +74,10 @@ pub fn mount_rootfs(rootfs: &Path, uids: &[Mapping], gids: &[Mapping], in_use: &
     let point = CString::new(target.as_os_str().as_bytes()).unwrap_or_default();
     crate::mount_fd::attach(&tree, &point)
         .map_err(at(format!("mount the rootfs on {}", target.display())))?;
-    Ok(target.to_path_buf())
+    Ok(Shown {
+        at: target.to_path_buf(),
+        warning,
+    })
 }
 
 /// A user namespace with these mappings, held by its descriptor alone.

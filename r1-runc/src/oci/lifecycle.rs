@@ -63,6 +63,7 @@ fn make(
     held.save(record)?;
     let bundle = record.bundle.clone();
     fit::map_rootfs(fitted, &[&held.dir, &bundle])?;
+    record.warnings.clone_from(&fitted.warnings);
     let init = held.engine(&record.id).create(fitted, options)?;
     let pid = init.pid;
     record.init = Some(init);

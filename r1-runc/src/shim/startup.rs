@@ -160,6 +160,7 @@ fn prepare_locked(options: &Options, dir: PathBuf, lock: Flock<File>) -> Result<
             state.status = ContainerStatus::Created;
             state.pid = made.init.pid;
             state.pid_starttime = made.init.starttime;
+            state.warnings.clone_from(&fitted.warnings);
             atomic_file::write_json(&dir, STATE, &state)?;
             let log = LogFile::open(&dir, options.log_max_bytes)?;
             let oom = cgroup.watch_oom();

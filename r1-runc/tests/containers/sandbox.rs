@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::fixture;
+use crate::support::{finish, fixture};
 
 #[test]
 fn exit_code_output_and_environment() {
@@ -152,4 +152,38 @@ fn it_can_talk_to_itself() {
          ip route | wc -l",
     );
     assert_eq!(outcome.stdout, "hello\n0\n", "{outcome:?}");
+}
+
+#[test]
+fn a_file_system_without_id_mapped_mounts_will_do() {
+    let Some(f) = fixture("overlay") else { return };
+    for name in ["dev", "proc", "run", "sys", "tmp"] {
+        std::fs::create_dir(f.path("rootfs").join(name)).unwrap();
+    }
+    for name in ["upper", "work", "merged", "state"] {
+        std::fs::create_dir(f.path(name)).unwrap();
+    }
+    let bundle = f.bundle("bundle", &f.request("stat -c %U /bin; touch /tmp/x && touch /x"));
+    let file = bundle.join("config.json");
+    let mut config: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    config["root"]["path"] = json!(f.path("merged"));
+    std::fs::write(&file, config.to_string()).unwrap();
+    let script = "cd $1 && mount -t overlay overlay -o lowerdir=rootfs,upperdir=upper,workdir=work merged && \
+                  exec $2 --root state run --bundle bundle c";
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"]);
+    command
+        .arg(f.dir.path())
+        .arg(env!("CARGO_BIN_EXE_r1-runc"))
+        .stdin(std::process::Stdio::null());
+    let outcome = finish(command, &f.path("overlay"));
+    assert!(
+        outcome.stderr.contains("/x: Read-only file system"),
+        "{outcome:?}"
+    );
+    // As soon as a kernel maps overlayfs too, the owner is root.
+    assert!(
+        ["nobody\n", "root\n", "UNKNOWN\n"].contains(&outcome.stdout.as_str()),
+        "{outcome:?}"
+    );
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -76,6 +78,17 @@ impl Drop for Fixture {
                 .flatten()
                 .map(|m| m.path()),
         );
+        if std::thread::panicking() {
+            // A test that failed in the middle leaves a container and its shim.
+            let groups = mounts
+                .iter()
+                .flat_map(|m| ["c", "shim"].map(|g| m.join(&base).join(g)));
+            for procs in groups.filter_map(|g| fs::read_to_string(g.join("cgroup.procs")).ok()) {
+                for pid in procs.lines().filter_map(|line| line.parse().ok()) {
+                    let _ = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL);
+                }
+            }
+        }
         let deadline = Instant::now() + Duration::from_secs(5);
         while mounts.iter().any(|mount| mount.join(&base).exists()) && Instant::now() < deadline {
             for mount in &mounts {
