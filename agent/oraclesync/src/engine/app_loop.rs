@@ -1,6 +1,9 @@
 //! The application loop: answers the engine's questions, stores what it must not forget, and decides when heights
 //! start.
 
+mod decisions;
+mod values;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -9,33 +12,24 @@ use std::{
 use arc_malachitebft_app_channel::{
     AppMsg, NetworkMsg, Reply,
     app::{
-        engine::host::{HeightParams, Next, SyncedValueOutcome},
-        types::{
-            LocallyProposedValue, MisbehaviorEvidence, ProposedValue, SignedConsensusMsg,
-            sync::RawDecidedValue,
-        },
+        engine::host::{HeightParams, Next},
+        types::LocallyProposedValue,
     },
 };
-use arc_malachitebft_core_types::{CommitCertificate, Height as _, Round};
-use bytes::Bytes;
+use arc_malachitebft_core_types::Height as _;
 use r1_core::EthAddress;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::{
     Config, Decided, EngineError, Timing,
-    codec::{decode_part, encode_evidence, encode_part},
-    context::{
-        Address, Height, Members, OracleContext, Part, ValueId, certificate_from_engine,
-        certificate_to_engine,
-    },
-    parts::{MAX_PARTS_PER_ROUND, check_part, proposed_value, sign_part, stream},
+    context::{Height, Members, OracleContext, Part, ValueId},
+    parts::stream,
 };
 use crate::{
-    Application, DecidedBlock, OracleKey, Signature, Store, StoreError, ValidatorSet,
-    digest::{Domain, Hash, keccak},
-    metrics::{EvidenceLabel, Metrics},
+    Application, OracleKey, Store, ValidatorSet,
+    digest::{Domain, keccak},
+    metrics::Metrics,
     pacing::{Situation, Start, start},
-    wire::MAX_BLOCK_BYTES,
 };
 
 type Ctx = OracleContext;
@@ -117,54 +111,6 @@ impl<A: Application> AppLoop<A> {
 
     fn tip(&self) -> u64 {
         self.decided.borrow().height
-    }
-
-    /// Applies what was decided but not applied when the process ended last time.
-    pub fn replay(&mut self) -> Result<(), EngineError> {
-        let tip = self.store.tip()?;
-        loop {
-            let applied = self.app.applied();
-            let next = applied.saturating_add(1);
-            if next > tip {
-                break;
-            }
-            let blocks = self.store.decided(next, usize::MAX)?;
-            if blocks.is_empty() {
-                return Err(EngineError::PayloadMissing(next));
-            }
-            for block in blocks {
-                let height = block.certificate.height;
-                self.app
-                    .apply(&block, None)
-                    .map_err(|source| EngineError::Apply { height, source })?;
-            }
-            if self.app.applied() == applied {
-                let source = "the application does not count it as applied".into();
-                return Err(EngineError::Apply { height: next, source });
-            }
-        }
-        if let Some(last) = self.store.get(tip)? {
-            self.show(&last, None);
-        }
-        Ok(())
-    }
-
-    fn show(&self, block: &DecidedBlock, decide_ms: Option<u64>) {
-        let certificate = &block.certificate;
-        let signers = certificate.signatures.len();
-        self.metrics
-            .height
-            .set(i64::try_from(certificate.height).unwrap_or(i64::MAX));
-        self.metrics
-            .signers
-            .set(i64::try_from(signers).unwrap_or(i64::MAX));
-        let shown = Decided {
-            height: certificate.height,
-            round: certificate.round,
-            signers,
-            decide_ms,
-        };
-        self.decided.send_replace(shown);
     }
 
     /// Serves the engine until it ends (an error) or `stop` is notified.
@@ -326,271 +272,6 @@ impl<A: Application> AppLoop<A> {
             }
         }
         Ok(())
-    }
-
-    fn started_round(&mut self, height: u64, round: Round) -> Result<Vec<ProposedValue<Ctx>>, StoreError> {
-        self.metrics.rounds.inc();
-        self.round = round.as_u32().unwrap_or(0);
-        self.seen.get_or_insert_with(Instant::now);
-        let mut values = Vec::new();
-        for bytes in self.store.proposed(height, self.round)? {
-            let Ok(part) = decode_part(&bytes) else { continue };
-            values.push(self.judge(&part, keccak(&part.payload)));
-        }
-        Ok(values)
-    }
-
-    /// The application's verdict on a part of the height behind the tip.
-    fn judge(&mut self, part: &Part, id: Hash) -> ProposedValue<Ctx> {
-        let verdict = self.app.validate(part.height, &part.payload, Some(unix_ms()));
-        match &verdict {
-            Ok(()) => self.proposed = true,
-            Err(reason) => {
-                self.metrics.refused.inc();
-                tracing::info!(
-                    height = part.height, round = part.round, proposer = %part.proposer, %reason,
-                    "proposed payload refused"
-                );
-            }
-        }
-        proposed_value(
-            part.height,
-            part.round,
-            Address(part.proposer),
-            id,
-            verdict.is_ok(),
-        )
-    }
-
-    /// What to propose: the payload proposed in this round before a crash, or a new one; stored before it is told.
-    fn value_to_propose(&mut self, height: u64, round: Round) -> Result<Option<Part>, StoreError> {
-        let Some(round) = round.as_u32() else {
-            return Ok(None);
-        };
-        let own = self.own();
-        let stored = self.store.proposed(height, round)?;
-        if let Some(part) = stored
-            .iter()
-            .filter_map(|bytes| decode_part(bytes).ok())
-            .find(|part| part.proposer == own)
-        {
-            return Ok(Some(part));
-        }
-        let now = unix_ms();
-        let Some(payload) = self.app.propose(height, now) else {
-            self.metrics.unanswered.inc();
-            return Ok(None);
-        };
-        if payload.len() > MAX_BLOCK_BYTES {
-            tracing::error!(
-                height,
-                bytes = payload.len(),
-                limit = MAX_BLOCK_BYTES,
-                "own payload is too large"
-            );
-            return Ok(None);
-        }
-        if let Err(reason) = self.app.validate(height, &payload, Some(now)) {
-            self.metrics.refused.inc();
-            tracing::error!(height, %reason, "own payload is invalid");
-            return Ok(None);
-        }
-        let part = sign_part(&self.domain, &self.key, height, round, payload.into());
-        self.store
-            .put_proposed(height, round, &keccak(&part.payload), &encode_part(&part))?;
-        Ok(Some(part))
-    }
-
-    /// A payload that is proposed again in a later round goes out again, signed by that round's proposer.
-    fn part_to_restream(&self, height: u64, round: Round, id: &Hash) -> Result<Option<Part>, StoreError> {
-        let (Some(round), Some(bytes)) = (round.as_u32(), self.store.proposed_by_id(height, id)?) else {
-            return Ok(None);
-        };
-        let Ok(part) = decode_part(&bytes) else {
-            return Ok(None);
-        };
-        let own_turn = self
-            .set
-            .proposer(height, round)
-            .is_some_and(|oracle| oracle.eth == self.own());
-        if part.round == round || !own_turn {
-            return Ok(Some(part));
-        }
-        let part = sign_part(&self.domain, &self.key, height, round, part.payload);
-        self.store.put_proposed(height, round, id, &encode_part(&part))?;
-        Ok(Some(part))
-    }
-
-    fn received_part(&mut self, part: &Part) -> Result<Option<ProposedValue<Ctx>>, StoreError> {
-        let tip = self.tip();
-        let id = match check_part(&self.domain, &self.set, tip, self.round, part) {
-            Ok(id) => id,
-            Err(reason) => {
-                self.metrics.dropped.inc();
-                tracing::debug!(
-                    height = part.height,
-                    round = part.round,
-                    reason,
-                    "proposal part dropped"
-                );
-                return Ok(None);
-            }
-        };
-        let stored = self.store.proposed(part.height, part.round)?;
-        let bytes = encode_part(part);
-        if !stored.contains(&bytes) {
-            if stored.len() >= MAX_PARTS_PER_ROUND {
-                self.metrics.dropped.inc();
-                return Ok(None);
-            }
-            self.store.put_proposed(part.height, part.round, &id, &bytes)?;
-        }
-        if part.height != tip + 1 {
-            return Ok(None);
-        }
-        self.seen.get_or_insert_with(Instant::now);
-        Ok(Some(self.judge(part, id)))
-    }
-
-    fn on_decided(&mut self, certificate: &CommitCertificate<Ctx>) -> Result<(), EngineError> {
-        let height = certificate.height.0;
-        let missing = || EngineError::PayloadMissing(height);
-        let part = self
-            .store
-            .proposed_by_id(height, &certificate.value_id.0)?
-            .ok_or_else(missing)?;
-        let part = decode_part(&part).map_err(|_| missing())?;
-        let certificate = certificate_from_engine(certificate).ok_or_else(missing)?;
-        let block = DecidedBlock {
-            payload: part.payload.to_vec(),
-            certificate,
-        };
-        self.store.append(&block)?;
-        let elapsed = self.seen.take().map(|seen| seen.elapsed());
-        let decide_ms = if self.synced { None } else { elapsed.map(millis) };
-        self.app
-            .apply(&block, decide_ms)
-            .map_err(|source| EngineError::Apply { height, source })?;
-        self.metrics.heights.inc();
-        if self.synced {
-            self.metrics.synced.inc();
-        } else if let Some(elapsed) = elapsed {
-            self.metrics.decide.observe(elapsed.as_secs_f64());
-        }
-        (self.proposed, self.synced, self.round) = (false, false, 0);
-        tracing::info!(
-            height,
-            round = block.certificate.round,
-            signers = block.certificate.signatures.len(),
-            ?decide_ms,
-            "decided"
-        );
-        self.show(&block, decide_ms);
-        Ok(())
-    }
-
-    /// Keeps the certificate if it has more signatures now, and what misbehaviour was seen.
-    fn on_finalized(
-        &mut self,
-        certificate: &CommitCertificate<Ctx>,
-        evidence: &MisbehaviorEvidence<Ctx>,
-    ) -> Result<(), StoreError> {
-        if let (Some(certificate), Some(block)) = (
-            certificate_from_engine(certificate),
-            self.store.get(certificate.height.0)?,
-        ) && certificate.signatures.len() > block.certificate.signatures.len()
-        {
-            self.store.append(&DecidedBlock {
-                payload: block.payload,
-                certificate,
-            })?;
-        }
-        for (address, pairs) in evidence.votes.iter() {
-            for (first, second) in pairs {
-                let pair = [
-                    SignedConsensusMsg::Vote(first.clone()),
-                    SignedConsensusMsg::Vote(second.clone()),
-                ];
-                self.misbehaved(address, "vote", &pair)?;
-            }
-        }
-        for (address, pairs) in evidence.proposals.iter() {
-            for (first, second) in pairs {
-                let pair = [
-                    SignedConsensusMsg::Proposal(first.clone()),
-                    SignedConsensusMsg::Proposal(second.clone()),
-                ];
-                self.misbehaved(address, "proposal", &pair)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn misbehaved(
-        &self,
-        oracle: &Address,
-        kind: &'static str,
-        pair: &[SignedConsensusMsg<Ctx>],
-    ) -> Result<(), StoreError> {
-        self.metrics.evidence.get_or_create(&EvidenceLabel { kind }).inc();
-        tracing::warn!(%oracle, kind, height = %pair[0].height(), "oracle signed two contradicting messages");
-        self.store.put_evidence(&encode_evidence(pair))
-    }
-
-    /// A payload that the engine fetched from a peer, with a certificate that it has verified.
-    fn synced_value(
-        &mut self,
-        height: u64,
-        round: Round,
-        proposer: Address,
-        payload: Bytes,
-    ) -> Result<SyncedValueOutcome<Ctx>, StoreError> {
-        let Some(round) = round.as_u32() else {
-            return Ok(SyncedValueOutcome::PeerFault);
-        };
-        if payload.len() > MAX_BLOCK_BYTES {
-            return Ok(SyncedValueOutcome::PeerFault);
-        }
-        if height != self.tip() + 1 {
-            return Ok(SyncedValueOutcome::LocalTransientError);
-        }
-        let id = keccak(&payload);
-        let valid = match self.app.validate(height, &payload, None) {
-            Ok(()) => true,
-            Err(reason) => {
-                self.metrics.refused.inc();
-                tracing::error!(height, %reason, "a payload that the others decided is invalid here");
-                false
-            }
-        };
-        // The proposer's signature did not come along; this part is only a place for the payload.
-        let signature = Signature::from_bytes(&[0; 64]);
-        let part = Part {
-            height,
-            round,
-            proposer: proposer.0,
-            payload,
-            signature,
-        };
-        self.store.put_proposed(height, round, &id, &encode_part(&part))?;
-        self.synced = true;
-        Ok(SyncedValueOutcome::Verdict(proposed_value(
-            height, round, proposer, id, valid,
-        )))
-    }
-
-    fn decided_values(&self, first: u64, last: u64) -> Result<Vec<RawDecidedValue<Ctx>>, StoreError> {
-        let Some(count) = last.checked_sub(first) else {
-            return Ok(Vec::new());
-        };
-        let count = usize::try_from(count).unwrap_or(usize::MAX).saturating_add(1);
-        let blocks = self.store.decided(first, count)?.into_iter();
-        Ok(blocks
-            .filter_map(|block| {
-                let certificate = certificate_to_engine(&block.certificate)?;
-                Some(RawDecidedValue::new(block.payload.into(), certificate))
-            })
-            .collect())
     }
 }
 

@@ -1,36 +1,34 @@
 //! The engine's messages as versioned postcard. Decoders see hostile bytes.
 
+mod messages;
+
 use std::sync::Arc;
 
-use arc_malachitebft_app_channel::app::{
-    engine::util::streaming::StreamContent,
-    types::{
-        PeerId, ProposedValue, SignedConsensusMsg,
-        codec::{Codec, HasEncodedLen},
-        streaming::{StreamId, StreamMessage},
-        sync::{RawDecidedValue, Request, Response, Status},
-    },
+use arc_malachitebft_app_channel::app::engine::util::streaming::StreamContent;
+use arc_malachitebft_app_channel::app::types::{
+    PeerId, ProposedValue, SignedConsensusMsg,
+    codec::{Codec, HasEncodedLen},
+    streaming::{StreamId, StreamMessage},
+    sync::{RawDecidedValue, Request, Response, Status},
 };
-use arc_malachitebft_core_types::{
-    NilOrVal, PolkaCertificate, PolkaSignature, Round, RoundCertificate, RoundCertificateType,
-    RoundSignature, SignedMessage, ValidatorProof, Validity, VoteType,
-};
+use arc_malachitebft_core_types::{PolkaCertificate, SignedMessage, ValidatorProof, Validity};
 use arc_malachitebft_sync::{ValueRequest, ValueResponse};
 use bytes::Bytes;
-use r1_core::EthAddress;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::watch;
 
+use self::messages::{
+    WireMsg, WirePart, WirePolka, WireProposal, WireProposed, WireRound, WireStream, WireVote, address, bad,
+    bytes_of, round_of, signature,
+};
 use super::context::{
-    Address, EngineSignature, Height, OracleContext, Part, Proposal, ValueId, Vote, certificate_from_engine,
-    certificate_to_engine, from_engine, to_engine,
+    Height, OracleContext, Part, ValueId, Vote, certificate_from_engine, certificate_to_engine, from_engine,
 };
 use crate::{
     Certificate, DecodeError, Signature,
     certificate::WireCertificate,
-    digest::Hash,
     store::MAX_DECIDED_PER_ANSWER,
-    wire::{self, MAX_BLOCK_BYTES, MAX_ORACLES},
+    wire::{self, MAX_BLOCK_BYTES},
 };
 
 type LivenessMsg = arc_malachitebft_app_channel::app::consensus::LivenessMsg<OracleContext>;
@@ -71,271 +69,10 @@ impl WireCodec {
 }
 
 #[derive(Serialize, Deserialize)]
-struct WireVote {
-    precommit: bool,
-    height: u64,
-    round: Option<u32>,
-    value: Option<Hash>,
-    address: [u8; 20],
-    signature: Signature,
-}
-
-#[derive(Serialize, Deserialize)]
-struct WireProposal {
-    height: u64,
-    round: Option<u32>,
-    value: Hash,
-    pol_round: Option<u32>,
-    address: [u8; 20],
-    signature: Signature,
-}
-
-#[derive(Serialize, Deserialize)]
-enum WireMsg {
-    Vote(WireVote),
-    Proposal(WireProposal),
-}
-
-#[derive(Serialize, Deserialize)]
-struct WirePart {
-    height: u64,
-    round: u32,
-    proposer: [u8; 20],
-    payload: Vec<u8>,
-    signature: Signature,
-}
-
-#[derive(Serialize, Deserialize)]
-struct WireStream {
-    id: Vec<u8>,
-    sequence: u64,
-    part: Option<WirePart>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct WirePolka {
-    height: u64,
-    round: Option<u32>,
-    value: Hash,
-    signatures: Vec<([u8; 20], Signature)>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct WireRound {
-    height: u64,
-    round: Option<u32>,
-    skip: bool,
-    signatures: Vec<(bool, Option<Hash>, [u8; 20], Signature)>,
-}
-
-#[derive(Serialize, Deserialize)]
 enum WireLiveness {
     Vote(WireVote),
     Polka(WirePolka),
     Skip(WireRound),
-}
-
-#[derive(Serialize, Deserialize)]
-struct WireProposed {
-    height: u64,
-    round: Option<u32>,
-    valid_round: Option<u32>,
-    proposer: [u8; 20],
-    value: Hash,
-    valid: bool,
-}
-
-fn bad(what: &'static str, why: &'static str) -> DecodeError {
-    DecodeError::Malformed { what, why }
-}
-
-fn signature(what: &'static str, signature: &Signature) -> Result<EngineSignature, DecodeError> {
-    to_engine(signature).ok_or(bad(what, "signature is out of range"))
-}
-
-fn address(bytes: [u8; 20]) -> Address {
-    Address(EthAddress::new(bytes))
-}
-
-fn bytes_of(address: &Address) -> [u8; 20] {
-    *address.0.as_bytes()
-}
-
-fn round_of(round: Option<u32>) -> Round {
-    Round::from(round)
-}
-
-fn value_of(value: Option<Hash>) -> NilOrVal<ValueId> {
-    value.map_or(NilOrVal::Nil, |hash| NilOrVal::Val(ValueId(hash)))
-}
-
-fn hash_of(value: &NilOrVal<ValueId>) -> Option<Hash> {
-    match value {
-        NilOrVal::Nil => None,
-        NilOrVal::Val(value) => Some(value.0),
-    }
-}
-
-fn vote_kind(precommit: bool) -> VoteType {
-    if precommit {
-        VoteType::Precommit
-    } else {
-        VoteType::Prevote
-    }
-}
-
-impl WireVote {
-    fn new(signed: &SignedMessage<Ctx, Vote>) -> Self {
-        let vote = &signed.message;
-        Self {
-            precommit: vote.kind == VoteType::Precommit,
-            height: vote.height.0,
-            round: vote.round.as_u32(),
-            value: hash_of(&vote.value),
-            address: bytes_of(&vote.address),
-            signature: from_engine(&signed.signature),
-        }
-    }
-
-    fn open(self) -> Result<SignedMessage<Ctx, Vote>, DecodeError> {
-        let vote = Vote {
-            kind: vote_kind(self.precommit),
-            height: Height(self.height),
-            round: round_of(self.round),
-            value: value_of(self.value),
-            address: address(self.address),
-        };
-        Ok(SignedMessage::new(vote, signature("vote", &self.signature)?))
-    }
-}
-
-impl WireProposal {
-    fn new(signed: &SignedMessage<Ctx, Proposal>) -> Self {
-        let proposal = &signed.message;
-        Self {
-            height: proposal.height.0,
-            round: proposal.round.as_u32(),
-            value: proposal.value.0,
-            pol_round: proposal.pol_round.as_u32(),
-            address: bytes_of(&proposal.address),
-            signature: from_engine(&signed.signature),
-        }
-    }
-
-    fn open(self) -> Result<SignedMessage<Ctx, Proposal>, DecodeError> {
-        let proposal = Proposal {
-            height: Height(self.height),
-            round: round_of(self.round),
-            value: ValueId(self.value),
-            pol_round: round_of(self.pol_round),
-            address: address(self.address),
-        };
-        Ok(SignedMessage::new(
-            proposal,
-            signature("proposal", &self.signature)?,
-        ))
-    }
-}
-
-impl WirePart {
-    fn new(part: &Part) -> Self {
-        Self {
-            height: part.height,
-            round: part.round,
-            proposer: *part.proposer.as_bytes(),
-            payload: part.payload.to_vec(),
-            signature: part.signature,
-        }
-    }
-
-    fn open(self) -> Result<Part, DecodeError> {
-        wire::at_most(
-            "proposal part",
-            "payload bytes",
-            self.payload.len(),
-            MAX_BLOCK_BYTES,
-        )?;
-        Ok(Part {
-            height: self.height,
-            round: self.round,
-            proposer: EthAddress::new(self.proposer),
-            payload: self.payload.into(),
-            signature: self.signature,
-        })
-    }
-}
-
-impl WirePolka {
-    fn new(polka: &PolkaCertificate<Ctx>) -> Self {
-        let sign = |s: &PolkaSignature<Ctx>| (bytes_of(&s.address), from_engine(&s.signature));
-        Self {
-            height: polka.height.0,
-            round: polka.round.as_u32(),
-            value: polka.value_id.0,
-            signatures: polka.polka_signatures.iter().map(sign).collect(),
-        }
-    }
-
-    fn open(self) -> Result<PolkaCertificate<Ctx>, DecodeError> {
-        wire::at_most("polka", "signatures", self.signatures.len(), MAX_ORACLES)?;
-        let open =
-            |(who, s): ([u8; 20], Signature)| Ok(PolkaSignature::new(address(who), signature("polka", &s)?));
-        Ok(PolkaCertificate {
-            height: Height(self.height),
-            round: round_of(self.round),
-            value_id: ValueId(self.value),
-            polka_signatures: self.signatures.into_iter().map(open).collect::<Result<_, _>>()?,
-        })
-    }
-}
-
-impl WireRound {
-    fn new(round: &RoundCertificate<Ctx>) -> Self {
-        let sign = |s: &RoundSignature<Ctx>| {
-            let precommit = s.vote_type == VoteType::Precommit;
-            (
-                precommit,
-                hash_of(&s.value_id),
-                bytes_of(&s.address),
-                from_engine(&s.signature),
-            )
-        };
-        Self {
-            height: round.height.0,
-            round: round.round.as_u32(),
-            skip: round.cert_type == RoundCertificateType::Skip,
-            signatures: round.round_signatures.iter().map(sign).collect(),
-        }
-    }
-
-    fn open(self) -> Result<RoundCertificate<Ctx>, DecodeError> {
-        // Prevotes and precommits of one oracle may both be in it.
-        wire::at_most(
-            "round certificate",
-            "signatures",
-            self.signatures.len(),
-            2 * MAX_ORACLES,
-        )?;
-        let open = |(precommit, value, who, s): (bool, Option<Hash>, [u8; 20], Signature)| {
-            let signature = signature("round certificate", &s)?;
-            Ok(RoundSignature::new(
-                vote_kind(precommit),
-                value_of(value),
-                address(who),
-                signature,
-            ))
-        };
-        Ok(RoundCertificate {
-            height: Height(self.height),
-            round: round_of(self.round),
-            cert_type: if self.skip {
-                RoundCertificateType::Skip
-            } else {
-                RoundCertificateType::Precommit
-            },
-            round_signatures: self.signatures.into_iter().map(open).collect::<Result<_, _>>()?,
-        })
-    }
 }
 
 /// Bytes of a part for the store.

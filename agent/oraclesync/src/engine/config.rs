@@ -23,6 +23,9 @@ use crate::{key::OracleKey, metrics::Metrics};
 const SYNC_BATCH: usize = 4;
 /// Connections of one peer: one each way, and one that is being replaced.
 const CONNECTIONS_PER_PEER: usize = 4;
+/// How often a taken port is tried again, and after how long.
+const PORT_TRIES: u32 = 20;
+const PORT_PAUSE: Duration = Duration::from_millis(100);
 /// Where the resolver that the engine's transport insists on reads its servers.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
@@ -184,25 +187,35 @@ fn multiaddr(text: &str) -> Result<Multiaddr, EngineError> {
     }
 }
 
-/// The engine says nothing and decides nothing where its port is taken: look before it starts.
-pub(super) fn check_port(text: &str) -> Result<(), EngineError> {
+/// The engine says nothing and decides nothing where its port is taken: look before it starts. The process before
+/// this one may take a moment to let go of it.
+pub(super) async fn check_port(text: &str) -> Result<(), EngineError> {
     multiaddr(text)?;
-    let parts: Vec<_> = text.split('/').collect();
-    let free = match parts[..] {
-        ["", "ip4" | "ip6", ip, transport @ ("tcp" | "udp"), port, ..] => {
-            match (ip.parse::<IpAddr>(), port.parse::<u16>()) {
-                (Ok(ip), Ok(port)) if transport == "tcp" => TcpListener::bind((ip, port)).map(drop),
-                (Ok(ip), Ok(port)) => UdpSocket::bind((ip, port)).map(drop),
-                // The address has been parsed above; a form that std does not know is left to the engine.
-                _ => Ok(()),
-            }
+    let mut result = bind(text);
+    for _ in 0..PORT_TRIES {
+        if result.is_ok() {
+            break;
         }
-        _ => Ok(()),
-    };
-    free.map_err(|error| EngineError::Address {
+        tokio::time::sleep(PORT_PAUSE).await;
+        result = bind(text);
+    }
+    result.map_err(|error| EngineError::Address {
         address: text.to_owned(),
         why: error.to_string(),
     })
+}
+
+fn bind(text: &str) -> std::io::Result<()> {
+    let parts: Vec<_> = text.split('/').collect();
+    let ["", "ip4" | "ip6", ip, transport @ ("tcp" | "udp"), port, ..] = parts[..] else {
+        return Ok(());
+    };
+    match (ip.parse::<IpAddr>(), port.parse::<u16>()) {
+        (Ok(ip), Ok(port)) if transport == "tcp" => TcpListener::bind((ip, port)).map(drop),
+        (Ok(ip), Ok(port)) => UdpSocket::bind((ip, port)).map(drop),
+        // A form that std does not know is left to the engine.
+        _ => Ok(()),
+    }
 }
 
 /// The other oracles' addresses, each bound to its key.

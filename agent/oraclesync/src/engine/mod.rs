@@ -114,7 +114,7 @@ pub async fn spawn<A: Application>(config: Config, app: A) -> Result<Handle, Eng
     if set.by_node(&config.key.node()).is_none() {
         return Err(EngineError::NotAnOracle(config.key.node()));
     }
-    check_port(&config.listen)?;
+    check_port(&config.listen).await?;
     let domain = Domain::of(&config.genesis);
     let wal_dir = config.state_dir.join("wal");
     std::fs::create_dir_all(&wal_dir).map_err(|source| EngineError::Folder {

@@ -71,6 +71,19 @@ pub struct Network {
     nodes: BTreeMap<usize, Node>,
 }
 
+/// A free port below those that the kernel gives to outgoing connections, which could take it while its oracle is
+/// stopped.
+fn free_port() -> TcpListener {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(37) % 16_000;
+    let tries = || first + NEXT.fetch_add(1, Ordering::SeqCst);
+    let ports = std::iter::repeat_with(tries).map(|number| u16::try_from(12_000 + number % 16_000).unwrap());
+    ports
+        .take(1_000)
+        .find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok())
+        .unwrap()
+}
+
 /// Lets time pass in which nothing should happen.
 pub async fn settle(time: Duration) {
     tokio::time::sleep(time).await;
@@ -106,10 +119,7 @@ impl Network {
             })
             .collect();
         // All are held until all are known, or a port could be given out twice.
-        let ports: Vec<_> = keys
-            .iter()
-            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-            .collect();
+        let ports: Vec<_> = keys.iter().map(|_| free_port()).collect();
         let oracle = |(key, port): (&OracleKey, &TcpListener)| GenesisOracle {
             address: key.node(),
             consensus_addr: format!("/ip4/127.0.0.1/tcp/{}", port.local_addr().unwrap().port()),

@@ -1,8 +1,13 @@
 use arc_malachitebft_core_types::{Context as _, Value as _};
 use proptest::prelude::*;
 
+use arc_malachitebft_core_types::{NilOrVal, PolkaSignature, Round, RoundCertificate, RoundCertificateType};
+
 use super::*;
-use crate::OracleKey;
+use crate::{
+    OracleKey,
+    engine::context::{Address, EngineSignature, to_engine},
+};
 
 fn codec() -> WireCodec {
     WireCodec {
