@@ -15,8 +15,10 @@ pub const WAKE_TIME_BITS: u32 = 42;
 pub const WAKE_TIME_MASK: u64 = (1 << WAKE_TIME_BITS) - 1;
 /// Cgroups that can be metered at the same time.
 pub const USAGE_SLOTS: u32 = 1024;
-/// Bytes of the ring buffer of events.
-pub const RING_BYTES: u32 = 64 * 1024;
+/// Bytes of the ring buffer of gaps and out-of-memory kills, of which there are few.
+pub const RING_BYTES: u32 = 8 * 1024;
+/// Bytes of the ring buffer of started programs, which a tenant can flood.
+pub const EXEC_RING_BYTES: u32 = 32 * 1024;
 /// Bytes of a process name, with the closing zero.
 pub const COMM_BYTES: usize = 16;
 
@@ -44,8 +46,8 @@ pub struct Config {
     pub kn_id: u32,
     /// 1 where the tracepoint `mark_victim` passes the task, 0 where it passes a pid (before Linux 6.8).
     pub victim_is_task: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// `task_struct.se.prev_sum_exec_runtime`: the same at the beginning of the running slice.
+    pub task_slice_start_ns: u32,
     /// A time without ticks above this is a gap.
     pub gap_threshold_ns: u64,
 }
@@ -103,18 +105,22 @@ impl Usage {
     };
 }
 
-/// What runs on one CPU now, as far as it is metered.
+/// What runs on one CPU now.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Running {
     /// Cgroup of the running task, 0 if that is not metered.
     pub cgroup: u64,
-    /// Since when.
+    /// Up to when the task is billed: at first the time of the switch.
     pub since_ns: u64,
     /// The task's `sum_exec_runtime` at that time.
     pub exec_ns: u64,
+    /// The running thread, 0 if the CPU is idle.
+    pub pid: u32,
+    /// Always 0.
+    pub reserved: u32,
 }
-const _: () = assert!(size_of::<Running>() == 24);
+const _: () = assert!(size_of::<Running>() == 32);
 
 /// The tick of one CPU.
 #[repr(C)]
@@ -161,7 +167,7 @@ pub const EVENT_OOM: u32 = 2;
 /// A program was started in a metered cgroup.
 pub const EVENT_EXEC: u32 = 3;
 
-/// What the ring buffer carries.
+/// What the ring buffers carry.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Event {

@@ -47,6 +47,13 @@ impl Task {
         unsafe { load::<u64>(self.0, config!(task_exec_ns)) }
     }
 
+    /// The same when the task was last put on a CPU (fair scheduling class only), nanoseconds.
+    #[inline(always)]
+    pub fn slice_start_ns(self) -> u64 {
+        // SAFETY: as above.
+        unsafe { load::<u64>(self.0, config!(task_slice_start_ns)) }
+    }
+
     /// Id of the task's cgroup in the v2 hierarchy.
     #[inline(always)]
     pub fn cgroup(self) -> u64 {

@@ -3,10 +3,13 @@
 use core::arch::asm;
 
 use aya_ebpf::{
+    bindings::BPF_RB_NO_WAKEUP,
     macros::map,
     maps::{Array, PerCpuArray, PerCpuHashMap, RingBuf},
 };
-use r1_ebpf_common::{Beat, Config, Event, Machine, RING_BYTES, Running, USAGE_SLOTS, Usage, WAKE_SLOTS};
+use r1_ebpf_common::{
+    Beat, Config, EXEC_RING_BYTES, Event, Machine, RING_BYTES, Running, USAGE_SLOTS, Usage, WAKE_SLOTS,
+};
 
 /// Filled in by r1-hostd before the programs are loaded.
 #[unsafe(no_mangle)]
@@ -20,7 +23,7 @@ pub static CONFIG: Config = Config {
     cgroup_kn: 0,
     kn_id: 0,
     victim_is_task: 0,
-    reserved: 0,
+    task_slice_start_ns: 0,
     gap_threshold_ns: 0,
 };
 
@@ -54,9 +57,12 @@ static BEAT: PerCpuArray<Beat> = PerCpuArray::with_max_entries(1, 0);
 /// The tick of the machine.
 #[map]
 static MACHINE: Array<Machine> = Array::with_max_entries(1, 0);
-/// Gaps, out-of-memory kills, started programs.
+/// Gaps and out-of-memory kills.
 #[map]
 static EVENTS: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
+/// Started programs; apart, so that a flood of them displaces nothing else.
+#[map]
+static EXECS: RingBuf = RingBuf::with_byte_size(EXEC_RING_BYTES, 0);
 
 /// The row of `cgroup` on this CPU, if it is metered.
 #[inline(always)]
@@ -122,13 +128,25 @@ pub fn opaque(mut value: usize) -> usize {
     value
 }
 
-/// Sends an event, or counts that there was no room for it.
+/// Sends an event and wakes the reader.
 #[inline(always)]
 pub fn send(event: Event) {
-    match EVENTS.reserve::<Event>(0) {
+    put(&EVENTS, event, 0);
+}
+
+/// Sends the start of a program. The reader finds it at its next tick: a flood wakes nobody.
+#[inline(always)]
+pub fn send_exec(event: Event) {
+    put(&EXECS, event, u64::from(BPF_RB_NO_WAKEUP));
+}
+
+/// Stores an event, or counts that there was no room for it.
+#[inline(always)]
+fn put(ring: &RingBuf, event: Event, flags: u64) {
+    match ring.reserve::<Event>(0) {
         Some(mut slot) => {
             slot.write(event);
-            slot.submit(0);
+            slot.submit(flags);
         }
         None => {
             if let Some(machine) = machine() {

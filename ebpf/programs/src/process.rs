@@ -24,12 +24,8 @@ pub fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: a field of a map value.
     unsafe { maps::add(&raw mut (*row).execs, 1) };
     let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    send(
-        EVENT_EXEC,
-        pid,
-        cgroup,
-        bpf_get_current_comm().unwrap_or([0; COMM_BYTES]),
-    );
+    let comm = bpf_get_current_comm().unwrap_or([0; COMM_BYTES]);
+    maps::send_exec(event(EVENT_EXEC, pid, cgroup, comm));
     0
 }
 
@@ -57,7 +53,7 @@ pub fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "mark_victim")]
 pub fn mark_victim(ctx: BtfTracePointContext) -> i32 {
     if config!(victim_is_task) == 0 {
-        send(EVENT_OOM, ctx.arg(0), 0, [0; COMM_BYTES]);
+        maps::send(event(EVENT_OOM, ctx.arg(0), 0, [0; COMM_BYTES]));
         return 0;
     }
     let task = Task(ctx.arg(0));
@@ -65,7 +61,7 @@ pub fn mark_victim(ctx: BtfTracePointContext) -> i32 {
     let Some(row) = maps::usage(cgroup) else { return 0 };
     // SAFETY: a field of a map value.
     unsafe { maps::add(&raw mut (*row).ooms, 1) };
-    send(EVENT_OOM, task.tgid(), cgroup, [0; COMM_BYTES]);
+    maps::send(event(EVENT_OOM, task.tgid(), cgroup, [0; COMM_BYTES]));
     0
 }
 
@@ -82,10 +78,10 @@ pub fn cgroup_attach_task(ctx: BtfTracePointContext) -> i32 {
 }
 
 #[inline(always)]
-fn send(kind: u32, pid: u32, cgroup: u64, comm: [u8; COMM_BYTES]) {
+fn event(kind: u32, pid: u32, cgroup: u64, comm: [u8; COMM_BYTES]) -> Event {
     // SAFETY: a helper without arguments.
     let now = unsafe { bpf_ktime_get_boot_ns() };
-    maps::send(Event {
+    Event {
         kind,
         id: pid,
         cgroup,
@@ -93,5 +89,5 @@ fn send(kind: u32, pid: u32, cgroup: u64, comm: [u8; COMM_BYTES]) {
         to_boot_ns: now,
         suspended_ns: 0,
         comm,
-    });
+    }
 }

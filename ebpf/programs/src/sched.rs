@@ -2,12 +2,17 @@
 //!
 //! A slice is billed to the cgroup in which it began, with the scheduler's own figure (`sum_exec_runtime`), which is
 //! the one getrusage is made from: it leaves out the time a hypervisor or an interrupt took away. A long slice is
-//! closed and reopened by the heartbeat's tick and when its task moves itself to another cgroup.
+//! billed in parts by the heartbeat's tick, and split when its task moves itself to another cgroup.
+//!
+//! A switch can be missed: the task ran already when the programs were attached, or the kernel keeps some task from
+//! being traced. Then the scheduler's own note of the slice's beginning is used.
+
+use core::cmp::{max, min};
 
 use aya_ebpf::{
     helpers::generated::bpf_ktime_get_ns, macros::btf_tracepoint, programs::BtfTracePointContext,
 };
-use r1_ebpf_common::{Usage, bucket, waited, wake_slot};
+use r1_ebpf_common::{Running, Usage, bucket, waited, wake_slot};
 
 use crate::{kernel::Task, maps};
 
@@ -15,14 +20,19 @@ use crate::{kernel::Task, maps};
 #[btf_tracepoint(function = "sched_switch")]
 pub fn sched_switch(ctx: BtfTracePointContext) -> i32 {
     let (prev, next) = (Task(ctx.arg(1)), Task(ctx.arg(2)));
+    let Some(running) = maps::running() else { return 0 };
+    // SAFETY: a map value of this CPU; scheduler and tick run with interrupts off.
+    let running = unsafe { &mut *running };
     // SAFETY: a helper without arguments.
     let now = unsafe { bpf_ktime_get_ns() };
-    close_slice(prev, 1);
     let prev_pid = prev.pid();
+    if let Some(row) = bill(running, prev, prev_pid, now) {
+        row.switches += 1;
+    }
     if prev_pid != 0 && prev.runnable() {
         set_wake(prev_pid, now);
     }
-    open_slice(next, now);
+    open_slice(running, next, now);
     0
 }
 
@@ -53,28 +63,34 @@ fn set_wake(pid: u32, now: u64) {
     }
 }
 
-/// Bills the slice that ends now to the cgroup in which it began.
+/// Bills what `task`, which has run on this CPU until now, has used since it was billed last.
 #[inline(always)]
-pub fn close_slice(task: Task, switches: u64) {
-    let Some(running) = maps::running() else { return };
-    // SAFETY: a map value of this CPU; scheduler and tick run with interrupts off.
-    let running = unsafe { &mut *running };
-    if running.cgroup == 0 {
-        return;
-    }
-    if let Some(row) = maps::usage(running.cgroup) {
-        // SAFETY: as above.
-        let row = unsafe { &mut *row };
-        row.cpu_ns += task.exec_ns().saturating_sub(running.exec_ns);
-        row.switches += switches;
-    }
-    running.cgroup = 0;
+fn bill(running: &Running, task: Task, pid: u32, now: u64) -> Option<&'static mut Usage> {
+    let (cgroup, used) = if running.pid == pid {
+        if running.cgroup == 0 {
+            return None;
+        }
+        (running.cgroup, task.exec_ns().saturating_sub(running.exec_ns))
+    } else {
+        if pid == 0 {
+            return None;
+        }
+        let slice = task.exec_ns().saturating_sub(task.slice_start_ns());
+        (task.cgroup(), min(slice, now.saturating_sub(running.since_ns)))
+    };
+    // SAFETY: a map value of this CPU, with interrupts off.
+    let row = unsafe { &mut *maps::usage(cgroup)? };
+    row.cpu_ns += used;
+    Some(row)
 }
 
 /// Notes what runs on this CPU from now on, and how long it had waited.
 #[inline(always)]
-fn open_slice(task: Task, now: u64) {
+fn open_slice(running: &mut Running, task: Task, now: u64) {
     let pid = task.pid();
+    running.pid = pid;
+    running.cgroup = 0;
+    running.since_ns = now;
     if pid == 0 {
         return;
     }
@@ -82,32 +98,40 @@ fn open_slice(task: Task, now: u64) {
     let Some(row) = maps::usage(cgroup) else { return };
     // SAFETY: a map value of this CPU, with interrupts off.
     count_wait(unsafe { &mut *row }, pid, now);
-    begin(task, cgroup, now);
+    running.cgroup = cgroup;
+    running.exec_ns = task.exec_ns();
 }
 
-#[inline(always)]
-fn begin(task: Task, cgroup: u64, now: u64) {
-    if let Some(running) = maps::running() {
-        // SAFETY: a map value of this CPU, with interrupts off.
-        let running = unsafe { &mut *running };
-        running.cgroup = cgroup;
-        running.since_ns = now;
-        running.exec_ns = task.exec_ns();
-    }
-}
-
-/// Closes the running task's slice and opens a new one in the cgroup it is in now.
+/// Bills what the running task has used so far, and looks again in which cgroup it is.
+///
+/// The scheduler's figure is behind by up to a tick of its own. A slice that goes on therefore begins anew at the
+/// instant up to which it is billed, not now: user space adds the time since then.
 #[inline(always)]
 pub fn renew_slice(task: Task, now: u64) {
-    close_slice(task, 0);
-    if task.pid() == 0 {
+    let Some(running) = maps::running() else { return };
+    // SAFETY: a map value of this CPU, with interrupts off.
+    let running = unsafe { &mut *running };
+    let pid = task.pid();
+    if pid == 0 {
         return;
     }
+    let exec = task.exec_ns();
+    let metered = bill(running, task, pid, now).is_some();
     let cgroup = task.cgroup();
-    if maps::usage(cgroup).is_some() {
-        begin(task, cgroup, now);
-    }
+    let goes_on = metered && running.pid == pid && running.cgroup == cgroup;
+    let billed = if goes_on {
+        running.since_ns + exec.saturating_sub(running.exec_ns)
+    } else {
+        now
+    };
+    running.since_ns = max(billed, now.saturating_sub(MAX_BEHIND_NS));
+    running.pid = pid;
+    running.exec_ns = exec;
+    running.cgroup = if maps::usage(cgroup).is_some() { cgroup } else { 0 };
 }
+
+/// The scheduler's figure is not older than this; what is missing beyond was taken by interrupts or the hypervisor.
+const MAX_BEHIND_NS: u64 = 20_000_000;
 
 #[inline(always)]
 fn count_wait(row: &mut Usage, pid: u32, now: u64) {

@@ -43,12 +43,20 @@ pub struct Kernel {
     cpus: usize,
 }
 
+/// The ring buffers.
+pub struct Rings {
+    /// Gaps and out-of-memory kills; readable when there is one.
+    pub events: RingBuf<MapData>,
+    /// Started programs; has to be looked at from time to time.
+    pub execs: RingBuf<MapData>,
+}
+
 /// What [`Kernel::load`] brings up.
 pub struct Loaded {
     /// Programs and maps.
     pub kernel: Kernel,
-    /// Events of the programs.
-    pub ring: RingBuf<MapData>,
+    /// What the programs tell.
+    pub rings: Rings,
     /// One state per hook.
     pub hooks: Vec<HookState>,
 }
@@ -68,7 +76,10 @@ impl Kernel {
             .load(OBJECT)
             .map_err(|e| ProbeError::Object(chain(&e)))?;
         drop(loader);
-        let ring = RingBuf::try_from(take(&mut programs, "EVENTS")?).map_err(map_error)?;
+        let rings = Rings {
+            events: RingBuf::try_from(take(&mut programs, "EVENTS")?).map_err(map_error)?,
+            execs: RingBuf::try_from(take(&mut programs, "EXECS")?).map_err(map_error)?,
+        };
         let mut kernel = Self {
             usage: PerCpuHashMap::try_from(take(&mut programs, "USAGE")?).map_err(map_error)?,
             running: PerCpuArray::try_from(take(&mut programs, "RUNNING")?).map_err(map_error)?,
@@ -80,7 +91,7 @@ impl Kernel {
         };
         let btf = Btf::from_sys_fs().map_err(|e| ProbeError::Object(chain(&e)))?;
         let hooks = HOOKS.iter().map(|hook| kernel.raise(hook, &btf)).collect();
-        Ok(Loaded { kernel, ring, hooks })
+        Ok(Loaded { kernel, rings, hooks })
     }
 
     fn raise(&mut self, hook: &Hook, btf: &Btf) -> HookState {

@@ -8,12 +8,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aya::programs::cgroup_skb::CgroupSkbLink;
-use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, fstatfs};
+use aya::{programs::cgroup_skb::CgroupSkbLink, util::online_cpus};
+use nix::{
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    sys::statfs::{CGROUP2_SUPER_MAGIC, fstatfs},
+    unistd::Pid,
+};
 use r1_ebpf_common::{HIST_BUCKETS, Running, Usage as Row};
 use r1_host_api::UsageSource;
 
-use super::{error::ProbeError, kernel::Kernel};
+use super::{
+    clock::Clocks,
+    error::ProbeError,
+    kernel::{Kernel, chain},
+};
 
 /// Tries to get rows and running slices from the same instant; a switch in between spoils one try.
 const SNAPSHOT_TRIES: usize = 8;
@@ -88,21 +96,21 @@ struct Watched {
 }
 
 impl Meter {
-    /// Begins to watch a folder of the cgroup v2 hierarchy; `packets` and `cpu` say which programs run.
+    /// Begins to watch a folder of the cgroup v2 hierarchy. Beside its id it returns the packet meters that could not
+    /// be attached, and why.
     pub fn watch(
         &mut self,
         path: &Path,
         kernel: Option<&mut Kernel>,
-        hooks: Served<'_>,
-    ) -> Result<u64, ProbeError> {
-        let fail = |source| ProbeError::Cgroup {
+        served: Served<'_>,
+    ) -> Result<(u64, Vec<(&'static str, String)>), ProbeError> {
+        let folder = File::open(path).map_err(|source| ProbeError::Cgroup {
             path: path.to_owned(),
             source,
-        };
-        let folder = File::open(path).map_err(fail)?;
+        })?;
         let id = cgroup_id(&folder, path)?;
         if self.watched.contains_key(&id) {
-            return Ok(id);
+            return Ok((id, Vec::new()));
         }
         let mut watched = Watched {
             path: path.to_owned(),
@@ -111,17 +119,21 @@ impl Meter {
             metered: false,
             _packets: Vec::new(),
         };
+        let mut refused = Vec::new();
         if let Some(kernel) = kernel {
-            watched.metered = kernel.open_row(id).is_ok() && hooks.cpu;
-            watched.base_cpu_ns = cpu_stat_ns(path).unwrap_or(0);
-            let links = hooks
-                .packets
-                .iter()
-                .filter_map(|hook| kernel.meter_packets(hook, &folder).ok());
-            watched._packets = links.collect();
+            for hook in served.packets {
+                match kernel.meter_packets(hook, &folder) {
+                    Ok(link) => watched._packets.push(link),
+                    Err(e) => refused.push((*hook, chain(&e))),
+                }
+            }
+            if served.cpu && kernel.open_row(id).is_ok() {
+                watched.metered = true;
+                watched.base_cpu_ns = used_before(kernel, id, path);
+            }
         }
         self.watched.insert(id, watched);
-        Ok(id)
+        Ok((id, refused))
     }
 
     /// Ends watching; returns the last figures.
@@ -164,6 +176,33 @@ pub struct Served<'a> {
     pub cpu: bool,
     /// The packet meters.
     pub packets: &'a [&'static str],
+}
+
+/// CPU time of a cgroup from before its row was opened.
+fn used_before(kernel: &Kernel, id: u64, path: &Path) -> u64 {
+    if cpu_stat_ns(path).unwrap_or(0) == 0 {
+        return 0;
+    }
+    // A task that runs right now is billed for its whole slice when that ends. Where this thread runs, no other does:
+    // after its visit every slice that began before the row was opened has ended.
+    visit_all_cpus();
+    let metered = snapshot(kernel, id, Clocks::now().mono_ns).map_or(0, |u| u.cpu_ns);
+    cpu_stat_ns(path).unwrap_or(0).saturating_sub(metered)
+}
+
+/// Runs for an instant on each CPU. Where that is not allowed, the next tick does the same within a second.
+fn visit_all_cpus() {
+    let this = Pid::from_raw(0);
+    let Ok(allowed) = sched_getaffinity(this) else {
+        return;
+    };
+    for cpu in online_cpus().unwrap_or_default() {
+        let mut one = CpuSet::new();
+        if usize::try_from(cpu).is_ok_and(|cpu| one.set(cpu).is_ok()) {
+            let _ = sched_setaffinity(this, &one);
+        }
+    }
+    let _ = sched_setaffinity(this, &allowed);
 }
 
 /// Sums the rows and adds the slices that have not ended; repeats if a slice ended while reading.
@@ -238,7 +277,7 @@ mod tests {
         let slice = |cgroup, since_ns| Running {
             cgroup,
             since_ns,
-            exec_ns: 0,
+            ..Running::default()
         };
         assert_eq!(
             running_ns(

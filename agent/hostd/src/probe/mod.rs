@@ -107,8 +107,8 @@ impl Probe {
     pub fn start(config: ProbeConfig) -> Self {
         let since = Clocks::now();
         let threshold_ns = u64::try_from(config.gap_threshold.as_nanos()).unwrap_or(u64::MAX);
-        let (kernel, ring, hooks) = match load(&config, threshold_ns) {
-            Ok(loaded) => (Some(loaded.kernel), Some(loaded.ring), loaded.hooks),
+        let (kernel, rings, hooks) = match load(&config, threshold_ns) {
+            Ok(loaded) => (Some(loaded.kernel), Some(loaded.rings), loaded.hooks),
             Err(reason) => (None, None, HOOKS.iter().map(|h| h.degraded(&reason)).collect()),
         };
         give_back_memory();
@@ -135,7 +135,7 @@ impl Probe {
         };
         if let Ok((stop, closing)) = pipe2(nix::fcntl::OFlag::O_CLOEXEC) {
             let work = Loop {
-                ring,
+                rings,
                 stop,
                 tick: config.tick,
                 queue,
@@ -195,8 +195,8 @@ impl Probe {
         )
     }
 
-    /// Begins to watch a folder of the cgroup v2 hierarchy (do it before the first process enters) and returns its
-    /// id. Packets are metered too where that can be done. Watching it again changes nothing. The meters count what
+    /// Begins to watch a folder of the cgroup v2 hierarchy and returns its id. CPU time from before is included, as
+    /// the cgroup's file tells it; everything else counts from now. Packets are metered too where that can be done. Watching it again changes nothing. The meters count what
     /// the folder itself holds, not folders inside it.
     ///
     /// # Errors
@@ -211,8 +211,16 @@ impl Probe {
             cpu: inner.serves(SCHED_SWITCH),
             packets: &packets,
         };
-        let Inner { kernel, meter, .. } = &mut *inner;
-        meter.watch(path, kernel.as_mut(), served)
+        let Inner { kernel, meter, hooks } = &mut *inner;
+        let (id, refused) = meter.watch(path, kernel.as_mut(), served)?;
+        for (hook, reason) in refused {
+            let known = HOOKS.iter().find(|h| h.name == hook);
+            let state = hooks.iter_mut().find(|h| h.hook == hook);
+            if let (Some(known), Some(state)) = (known, state) {
+                *state = known.degraded(&reason);
+            }
+        }
+        Ok(id)
     }
 
     /// Ends watching a cgroup and returns its last figures; `None` if it is not watched.

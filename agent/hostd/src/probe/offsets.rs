@@ -55,7 +55,12 @@ pub fn of_btf(data: &[u8]) -> Result<Config, ProbeError> {
             .and_then(|id| btf.parameter_is_pointer(*id, 1))
             .unwrap_or(false)
             .into(),
-        reserved: 0,
+        task_slice_start_ns: field("task_struct", "se", "task_struct.se")?
+            + field(
+                "sched_entity",
+                "prev_sum_exec_runtime",
+                "sched_entity.prev_sum_exec_runtime",
+            )?,
         gap_threshold_ns: 0,
     })
 }

@@ -18,7 +18,11 @@ use r1_host_api::Gap;
 use super::{
     clock::Clocks,
     heartbeat::{Sampler, kernel_gap},
+    kernel::Rings,
 };
+
+/// Started programs that are passed on per tick; more wait in the kernel, or are counted as lost there.
+const EXECS_PER_TICK: usize = 512;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +58,7 @@ pub struct Shared {
 
 /// What the thread owns.
 pub struct Loop {
-    pub ring: Option<RingBuf<MapData>>,
+    pub rings: Option<Rings>,
     pub stop: OwnedFd,
     pub tick: Duration,
     pub queue: SyncSender<ProbeEvent>,
@@ -70,6 +74,7 @@ impl Loop {
             let now = Clocks::now();
             self.drain(now);
             if now.mono_ns >= next {
+                self.drain_execs(now);
                 self.sample(now);
                 next += tick_ns * ((now.mono_ns - next) / tick_ns + 1);
             }
@@ -84,8 +89,8 @@ impl Loop {
         // Rounded up, or the loop would spin during the last millisecond.
         let timeout = PollTimeout::try_from(ns.div_ceil(1_000_000)).unwrap_or(PollTimeout::MAX);
         let mut fds = vec![PollFd::new(self.stop.as_fd(), PollFlags::POLLIN)];
-        if let Some(ring) = &self.ring {
-            fds.push(PollFd::new(ring.as_fd(), PollFlags::POLLIN));
+        if let Some(rings) = &self.rings {
+            fds.push(PollFd::new(rings.events.as_fd(), PollFlags::POLLIN));
         }
         // An interrupted poll is a short wait.
         let _ = poll(&mut fds, timeout);
@@ -105,13 +110,27 @@ impl Loop {
     }
 
     fn drain(&mut self, now: Clocks) {
-        let Some(mut ring) = self.ring.take() else { return };
-        while let Some(item) = ring.next() {
-            if let Some(event) = decode(&item) {
-                self.accept(event, now);
-            }
+        let Some(mut rings) = self.rings.take() else {
+            return;
+        };
+        while let Some(event) = next(&mut rings.events) {
+            self.accept(event, now);
         }
-        self.ring = Some(ring);
+        self.rings = Some(rings);
+    }
+
+    /// Takes a bounded number, so that starting programs in a loop cannot keep this thread busy.
+    fn drain_execs(&mut self, now: Clocks) {
+        let Some(mut rings) = self.rings.take() else {
+            return;
+        };
+        for _ in 0..EXECS_PER_TICK {
+            let Some(event) = next(&mut rings.execs) else {
+                break;
+            };
+            self.accept(event, now);
+        }
+        self.rings = Some(rings);
     }
 
     fn accept(&self, event: Event, now: Clocks) {
@@ -148,6 +167,10 @@ impl Loop {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+fn next(ring: &mut RingBuf<MapData>) -> Option<Event> {
+    decode(&ring.next()?)
 }
 
 fn decode(bytes: &[u8]) -> Option<Event> {

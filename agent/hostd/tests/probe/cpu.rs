@@ -155,3 +155,21 @@ fn a_slice_is_split_where_the_task_changes_its_cgroup() {
         "{part} of {whole} ns, at most {most} ns were inside"
     );
 }
+
+#[test]
+fn cpu_time_from_before_watching_is_included_without_a_seam() {
+    let test = "cpu_time_from_before_watching_is_included_without_a_seam";
+    let (Some(probe), Some(cgroup)) = (probe(test, &["sched_switch"]), Cgroup::v2(test)) else {
+        return;
+    };
+    let mut helper = Helper::start("busy", None);
+    cgroup.admit(helper.pid());
+    helper.say("go");
+    std::thread::sleep(BUSY / 2);
+    let id = probe.watch_cgroup(&cgroup.0).unwrap();
+    let before = probe.usage(id).unwrap().cpu_ns;
+    let reference = helper.hear().parse().unwrap();
+    let after = probe.usage(id).unwrap().cpu_ns;
+    assert!(before > 0 && before < after);
+    close("watched in the middle", after, reference);
+}

@@ -6,15 +6,15 @@ use crate::lab::{Cgroup, Helper, probe, wait_for};
 
 /// Instructions the verifier may have to look at, at most. More means slower programs, or none on older kernels.
 const CEILINGS: [(&str, u64); 11] = [
-    ("cgroup_attach_task", 150),
-    ("heartbeat", 500),
+    ("cgroup_attach_task", 350),
+    ("heartbeat", 650),
     ("mark_victim", 250),
     ("net_egress", 40),
     ("net_ingress", 40),
     ("sched_process_exec", 400),
     ("sched_process_exit", 40),
     ("sched_process_fork", 40),
-    ("sched_switch", 350),
+    ("sched_switch", 400),
     ("sched_wakeup", 40),
     ("sched_wakeup_new", 40),
 ];
