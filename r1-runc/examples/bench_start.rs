@@ -297,17 +297,14 @@ fn shim(place: &Place, contender: &Contender) -> Result<Sample> {
     })
 }
 
-/// KiB that one more shim costs: the pages it wrote to. Those that it still shares with the container's waiting init
-/// are its own as soon as the program runs; its program's pages are shared by all shims.
+/// KiB that one more shim costs: the pages it wrote to. Its program's other pages are shared by all shims.
 fn written_memory(pid: i64) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-    let kib = |name: &str| -> Option<u64> {
-        let line = text.lines().find_map(|l| l.strip_prefix(name))?;
-        line.trim().trim_end_matches("kB").trim().parse().ok()
-    };
-    let both = kib("Private_Dirty:").zip(kib("Shared_Dirty:"));
-    both.map(|(own, shared)| own + shared)
-        .ok_or_else(|| "no Private_Dirty in smaps_rollup".into())
+    let line = text
+        .lines()
+        .find_map(|l| l.strip_prefix("Anonymous:"))
+        .ok_or("no Anonymous in smaps_rollup")?;
+    Ok(line.trim().trim_end_matches("kB").trim().parse()?)
 }
 
 /// Waits for a child; its status and the processor time of it and of all it waited for.
