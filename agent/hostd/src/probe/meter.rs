@@ -79,6 +79,9 @@ impl Usage {
     }
 }
 
+/// A packet meter that could not be attached, and why.
+pub type Refused = (&'static str, String);
+
 /// Cgroups that are watched.
 #[derive(Default)]
 pub struct Meter {
@@ -103,7 +106,7 @@ impl Meter {
         path: &Path,
         kernel: Option<&mut Kernel>,
         served: Served<'_>,
-    ) -> Result<(u64, Vec<(&'static str, String)>), ProbeError> {
+    ) -> Result<(u64, Vec<Refused>), ProbeError> {
         let folder = File::open(path).map_err(|source| ProbeError::Cgroup {
             path: path.to_owned(),
             source,
