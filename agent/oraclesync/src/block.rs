@@ -1,5 +1,7 @@
 //! What the oracles decide: blocks, each naming its parent.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -169,6 +171,24 @@ impl EpochClose {
                 oracles,
             })
         }
+    }
+
+    /// True if this close makes the epoch faulty although the tables known here, with its own, would not.
+    ///
+    /// A proposer chooses which tables it includes. One that lies could leave honest tables out and abstain itself,
+    /// and the epoch would be faulty and credit everyone. Who votes must therefore refuse a close that hides what it
+    /// knows; honest oracles gossip their tables, so that a liar finds no quorum. Not for decided blocks.
+    pub fn hides<'a>(&'a self, known: impl IntoIterator<Item = &'a SignedTable>, set: &ValidatorSet) -> bool {
+        if self.outcome(set) != Outcome::Faulty {
+            return false;
+        }
+        let judged = known
+            .into_iter()
+            .filter(|table| table.epoch == self.epoch)
+            .chain(&self.tables)
+            .filter(|table| table.values().is_some() && set.by_node(&table.oracle).is_some())
+            .map(|table| table.oracle);
+        set.is_quorum(judged.collect::<BTreeSet<_>>().len())
     }
 
     /// The agreed values.

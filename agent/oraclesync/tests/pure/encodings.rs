@@ -3,8 +3,8 @@
 
 use proptest::prelude::*;
 use r1_oraclesync::{
-    Block, Certificate, DecidedBlock, DecodeError, MAX_BLOCK_BYTES, MAX_TX_BYTES, MAX_TXS, SignedTable,
-    TableBody, Tip, ValidatorSet, keccak,
+    Block, Certificate, DecidedBlock, DecodeError, MAX_BLOCK_BYTES, MAX_TX_BYTES, MAX_TXS, Outcome,
+    SignedTable, TableBody, Tip, ValidatorSet, keccak,
 };
 
 use crate::samples::{block, close, decide, domain, genesis, key, node, oracles, table};
@@ -161,6 +161,33 @@ fn tables_of_an_epoch_are_checked_one_by_one() {
     assert!(
         check(&|close| close.tables[0].body = TableBody::Values([(node(), 99)].into())).contains("signature")
     );
+}
+
+#[test]
+fn a_close_that_leaves_known_tables_out_to_be_faulty_hides_them() {
+    let set = ValidatorSet::from_genesis(&genesis()).unwrap();
+    let all = close(3, [Some(1), Some(2), Some(3), None]);
+    let other_epoch = close(4, [Some(1), Some(2), Some(3), None]);
+    let mut liar = all.clone();
+    let left_out = liar
+        .tables
+        .iter()
+        .position(|table| table.values().is_some())
+        .unwrap();
+    liar.tables.remove(left_out);
+    assert_eq!(
+        liar.verify(&domain(), &set),
+        Ok(()),
+        "three tables, one of them an abstention"
+    );
+    assert_eq!(liar.outcome(&set), Outcome::Faulty);
+    assert!(liar.hides(&all.tables, &set));
+    assert!(!liar.hides([], &set), "nobody knows better");
+    assert!(!liar.hides(&liar.tables, &set), "known twice is known once");
+    assert!(!liar.hides(&other_epoch.tables, &set));
+    assert!(!all.hides(&all.tables, &set));
+    let honest = close(3, [Some(1), Some(2), None, None]);
+    assert!(!honest.hides(&honest.tables, &set), "too many abstained");
 }
 
 fn any_block() -> impl Strategy<Value = Block> {
