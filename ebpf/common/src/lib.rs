@@ -28,7 +28,7 @@ pub const COMM_BYTES: usize = 16;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Config {
-    /// `task_struct.pid`.
+    /// `task_struct.pid`; 0 says that there is no BTF, and no other offset is valid.
     pub task_pid: u32,
     /// `task_struct.tgid`.
     pub task_tgid: u32,

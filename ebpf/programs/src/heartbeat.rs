@@ -13,7 +13,7 @@ use r1_ebpf_common::{Beat, COMM_BYTES, EVENT_GAP, Event};
 use crate::{
     kernel::Task,
     maps::{self, config},
-    sched,
+    plain, sched,
 };
 
 /// One tick of one CPU.
@@ -25,7 +25,11 @@ pub fn heartbeat(_ctx: PerfEventContext) -> u32 {
         tick_machine(boot, suspended);
     }
     // A task that never leaves the CPU is billed once a second, not only when it ends.
-    sched::renew_slice(Task::current(), mono);
+    if config!(task_pid) == 0 {
+        plain::bill_current(0);
+    } else {
+        sched::renew_slice(Task::current(), mono);
+    }
     0
 }
 

@@ -14,6 +14,7 @@ mod heartbeat;
 mod kernel;
 mod maps;
 mod net;
+mod plain;
 mod process;
 mod sched;
 

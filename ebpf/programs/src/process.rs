@@ -77,8 +77,9 @@ pub fn cgroup_attach_task(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+/// An event of now.
 #[inline(always)]
-fn event(kind: u32, pid: u32, cgroup: u64, comm: [u8; COMM_BYTES]) -> Event {
+pub fn event(kind: u32, pid: u32, cgroup: u64, comm: [u8; COMM_BYTES]) -> Event {
     // SAFETY: a helper without arguments.
     let now = unsafe { bpf_ktime_get_boot_ns() };
     Event {

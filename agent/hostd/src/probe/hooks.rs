@@ -9,6 +9,8 @@ use r1_host_api::HookStatus;
 pub enum Rung {
     /// A program on a BTF tracepoint.
     TpBtf,
+    /// A program on a classic tracepoint, which needs no BTF and tells less.
+    Tracepoint,
     /// A program on a software clock event of each CPU.
     PerfEvent,
     /// Programs on each watched cgroup.
@@ -27,12 +29,21 @@ impl Rung {
     pub fn name(self) -> &'static str {
         match self {
             Self::TpBtf => "tp_btf",
+            Self::Tracepoint => "tracepoint",
             Self::PerfEvent => "perf_event",
             Self::CgroupSkb => "cgroup_skb",
             Self::CgroupFiles => "cgroup_files",
             Self::Clocks => "clocks",
             Self::Off => "off",
         }
+    }
+}
+
+impl Rung {
+    /// True if a BPF program does it.
+    #[must_use]
+    pub fn is_bpf(self) -> bool {
+        !matches!(self, Self::CgroupFiles | Self::Clocks | Self::Off)
     }
 }
 
@@ -47,11 +58,18 @@ pub struct HookState {
     pub detail: String,
 }
 
-/// One hook: its name, the rung of its program, the rung without it.
+/// One hook: its name, the rung of its program, the program for kernels without BTF, the rung without any.
 pub(super) struct Hook {
     pub name: &'static str,
     pub best: Rung,
+    pub plain: Option<Plain>,
     pub fallback: Rung,
+}
+
+/// A program on a classic tracepoint.
+pub(super) struct Plain {
+    pub program: &'static str,
+    pub category: &'static str,
 }
 
 /// Name of the hook that counts ticks.
@@ -64,20 +82,35 @@ pub const NET_INGRESS: &str = "net_ingress";
 pub const NET_EGRESS: &str = "net_egress";
 
 const fn hook(name: &'static str, best: Rung, fallback: Rung) -> Hook {
-    Hook { name, best, fallback }
+    Hook {
+        name,
+        best,
+        plain: None,
+        fallback,
+    }
+}
+
+/// A hook on a BTF tracepoint whose classic twin has the same name.
+const fn twin(name: &'static str, category: &'static str, program: &'static str, fallback: Rung) -> Hook {
+    Hook {
+        name,
+        best: Rung::TpBtf,
+        plain: Some(Plain { program, category }),
+        fallback,
+    }
 }
 
 /// All hooks. Each is loaded and attached on its own.
 pub(super) const HOOKS: [Hook; 11] = [
     hook(HEARTBEAT, Rung::PerfEvent, Rung::Clocks),
-    hook(SCHED_SWITCH, Rung::TpBtf, Rung::CgroupFiles),
+    twin(SCHED_SWITCH, "sched", "plain_switch", Rung::CgroupFiles),
     hook("sched_wakeup", Rung::TpBtf, Rung::Off),
     hook("sched_wakeup_new", Rung::TpBtf, Rung::Off),
     hook("cgroup_attach_task", Rung::TpBtf, Rung::Off),
-    hook("sched_process_exec", Rung::TpBtf, Rung::Off),
-    hook("sched_process_fork", Rung::TpBtf, Rung::Off),
-    hook("sched_process_exit", Rung::TpBtf, Rung::Off),
-    hook("mark_victim", Rung::TpBtf, Rung::CgroupFiles),
+    twin("sched_process_exec", "sched", "plain_exec", Rung::Off),
+    twin("sched_process_fork", "sched", "plain_fork", Rung::Off),
+    twin("sched_process_exit", "sched", "plain_exit", Rung::Off),
+    twin("mark_victim", "oom", "plain_victim", Rung::CgroupFiles),
     hook(NET_INGRESS, Rung::CgroupSkb, Rung::Off),
     hook(NET_EGRESS, Rung::CgroupSkb, Rung::Off),
 ];
@@ -88,6 +121,15 @@ impl Hook {
             hook: self.name,
             rung: self.best,
             detail: format!("BPF, {}", self.best.name()),
+        }
+    }
+
+    /// The classic tracepoint serves it, because of `reason`.
+    pub fn plain(&self, reason: &str) -> HookState {
+        HookState {
+            hook: self.name,
+            rung: Rung::Tracepoint,
+            detail: format!("BPF, tracepoint ({reason})"),
         }
     }
 
@@ -103,7 +145,7 @@ impl Hook {
 /// The states as the contract with r1d wants them.
 pub(super) fn statuses(states: &[HookState]) -> BTreeMap<String, HookStatus> {
     let status = |s: &HookState| HookStatus {
-        attached: matches!(s.rung, Rung::TpBtf | Rung::PerfEvent | Rung::CgroupSkb),
+        attached: s.rung.is_bpf(),
         detail: s.detail.clone(),
     };
     states.iter().map(|s| (s.hook.to_owned(), status(s))).collect()

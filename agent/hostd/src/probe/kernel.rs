@@ -10,19 +10,20 @@ use aya::{
     Btf, Ebpf, EbpfLoader, include_bytes_aligned,
     maps::{Array, MapData, MapError, PerCpuArray, PerCpuHashMap, PerCpuValues, RingBuf},
     programs::{
-        BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, PerfEvent, ProgramError,
+        BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, PerfEvent, ProgramError, TracePoint,
         cgroup_skb::CgroupSkbLink,
         perf_event::{PerfEventConfig, PerfEventLinkId, PerfEventScope, SamplePolicy, SoftwareEvent},
     },
     util::{nr_cpus, online_cpus},
 };
-use r1_ebpf_common::{Beat, Machine, Running, Usage as Row};
+use r1_ebpf_common::{Beat, Config, Machine, Running, Usage as Row};
 
 use super::{
     error::ProbeError,
-    hooks::{HEARTBEAT, HOOKS, Hook, HookState, NET_EGRESS, NET_INGRESS, Rung},
+    hooks::{HEARTBEAT, HOOKS, Hook, HookState, NET_EGRESS, NET_INGRESS, Plain, Rung},
     offsets,
     stats::ProgramStats,
+    tracefs::with_tracefs,
 };
 
 /// The programs, built by `cargo xtask ebpf`.
@@ -63,12 +64,13 @@ pub struct Loaded {
 
 impl Kernel {
     /// Loads the object and attaches what can be attached. Needs CAP_BPF and CAP_PERFMON, CAP_NET_ADMIN for the
-    /// packet meters.
+    /// packet meters, CAP_SYS_ADMIN for classic tracepoints where tracefs is not mounted.
     ///
     /// # Errors
-    /// If nothing at all can run: no BTF, a missing field, no right to create maps.
-    pub fn load(gap_threshold_ns: u64) -> Result<Loaded, ProbeError> {
-        let mut config = offsets::of_running_kernel()?;
+    /// If nothing at all can run: no right to create maps, a kernel without ring buffers.
+    pub fn load(gap_threshold_ns: u64, use_btf: bool) -> Result<Loaded, ProbeError> {
+        let (offsets, btf) = types(use_btf);
+        let mut config = offsets.unwrap_or_default();
         config.gap_threshold_ns = gap_threshold_ns;
         let mut loader = EbpfLoader::new();
         let mut programs = loader
@@ -89,31 +91,49 @@ impl Kernel {
             beats: Vec::new(),
             cpus: nr_cpus().map_err(|(file, e)| ProbeError::Object(format!("{file}: {e}")))?,
         };
-        let btf = Btf::from_sys_fs().map_err(|e| ProbeError::Object(chain(&e)))?;
         let hooks = HOOKS.iter().map(|hook| kernel.raise(hook, &btf)).collect();
         Ok(Loaded { kernel, rings, hooks })
     }
 
-    fn raise(&mut self, hook: &Hook, btf: &Btf) -> HookState {
-        match self.attach(hook, btf) {
-            Ok(()) => hook.served(),
-            Err(e) => hook.degraded(&chain(&e)),
-        }
+    /// Climbs down the ladder until a rung holds.
+    fn raise(&mut self, hook: &Hook, btf: &Result<Btf, String>) -> HookState {
+        let reason = match (self.attach(hook, btf), &hook.plain) {
+            (Ok(()), _) => return hook.served(),
+            (Err(reason), None) => reason,
+            (Err(reason), Some(plain)) => match self.attach_plain(hook.name, plain) {
+                Ok(()) => return hook.plain(&reason),
+                Err(e) => format!("{reason}; tracepoint: {}", chain(&e)),
+            },
+        };
+        hook.degraded(&reason)
     }
 
-    fn attach(&mut self, hook: &Hook, btf: &Btf) -> Result<(), ProgramError> {
-        match hook.best {
+    fn attach(&mut self, hook: &Hook, btf: &Result<Btf, String>) -> Result<(), String> {
+        let attached = match hook.best {
             Rung::TpBtf => {
-                let program: &mut BtfTracePoint = self.program(hook.name)?;
-                program.load(hook.name, btf)?;
-                program.attach().map(drop)
+                let btf = btf.as_ref().map_err(Clone::clone)?;
+                self.attach_typed(hook.name, btf)
             }
-            Rung::PerfEvent => {
-                self.program::<PerfEvent>(hook.name)?.load()?;
-                self.start_beats()
-            }
-            _ => self.program::<CgroupSkb>(hook.name)?.load(),
-        }
+            Rung::PerfEvent => self
+                .program::<PerfEvent>(hook.name)
+                .and_then(PerfEvent::load)
+                .and_then(|()| self.start_beats()),
+            _ => self.program::<CgroupSkb>(hook.name).and_then(CgroupSkb::load),
+        };
+        attached.map_err(|e| chain(&e))
+    }
+
+    fn attach_typed(&mut self, name: &str, btf: &Btf) -> Result<(), ProgramError> {
+        let program: &mut BtfTracePoint = self.program(name)?;
+        program.load(name, btf)?;
+        program.attach().map(drop)
+    }
+
+    fn attach_plain(&mut self, event: &str, plain: &Plain) -> Result<(), ProgramError> {
+        let program: &mut TracePoint = self.program(plain.program)?;
+        program.load()?;
+        let attach = || program.attach(plain.category, event).map(drop);
+        with_tracefs(attach).unwrap_or(Err(ProgramError::NotAttached))
     }
 
     fn program<'a, P>(&'a mut self, name: &str) -> Result<&'a mut P, ProgramError>
@@ -203,6 +223,19 @@ impl Kernel {
         let mut stats: Vec<_> = self.programs.programs().filter_map(of).collect();
         stats.sort_by(|a, b| a.name.cmp(&b.name));
         stats
+    }
+}
+
+/// Offsets and types of the running kernel, or why there are none. All or nothing: the tick's program has to know
+/// which of the two kinds of meters runs beside it.
+fn types(use_btf: bool) -> (Option<Config>, Result<Btf, String>) {
+    if !use_btf {
+        return (None, Err("BTF is switched off".to_owned()));
+    }
+    match (offsets::of_running_kernel(), Btf::from_sys_fs()) {
+        (Ok(offsets), Ok(btf)) => (Some(offsets), Ok(btf)),
+        (Err(e), _) => (None, Err(chain(&e))),
+        (_, Err(e)) => (None, Err(chain(&e))),
     }
 }
 

@@ -24,6 +24,7 @@ mod metrics;
 mod offsets;
 mod sampler;
 mod stats;
+mod tracefs;
 
 use std::{
     collections::BTreeMap,
@@ -69,6 +70,8 @@ pub struct ProbeConfig {
     pub event_queue: usize,
     /// False: do not use BPF at all.
     pub bpf: bool,
+    /// False: do as on a kernel without BTF.
+    pub btf: bool,
 }
 
 impl Default for ProbeConfig {
@@ -78,6 +81,7 @@ impl Default for ProbeConfig {
             tick: Duration::from_secs(1),
             event_queue: 1024,
             bpf: true,
+            btf: true,
         }
     }
 }
@@ -318,9 +322,7 @@ impl Probe {
 
 impl Inner {
     fn serves(&self, hook: &str) -> bool {
-        self.hooks
-            .iter()
-            .any(|h| h.hook == hook && !matches!(h.rung, Rung::CgroupFiles | Rung::Clocks | Rung::Off))
+        self.hooks.iter().any(|h| h.hook == hook && h.rung.is_bpf())
     }
 }
 
@@ -350,7 +352,7 @@ fn load(config: &ProbeConfig, threshold_ns: u64) -> Result<Loaded, String> {
     if !config.bpf {
         return Err("BPF is switched off".to_owned());
     }
-    Kernel::load(threshold_ns).map_err(|e| kernel::chain(&e))
+    Kernel::load(threshold_ns, config.btf).map_err(|e| kernel::chain(&e))
 }
 
 /// Reading the kernel's type information leaves a large free heap behind; a daemon that promises a small memory

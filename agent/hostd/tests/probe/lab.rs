@@ -32,9 +32,7 @@ pub fn probe(test: &str, hooks: &[&str]) -> Option<Probe> {
         return None;
     }
     let probe = Probe::start(ProbeConfig::default());
-    let missing = |h: &HookState| {
-        hooks.contains(&h.hook) && !matches!(h.rung, Rung::TpBtf | Rung::PerfEvent | Rung::CgroupSkb)
-    };
+    let missing = |h: &HookState| hooks.contains(&h.hook) && (!h.rung.is_bpf() || h.rung == Rung::Tracepoint);
     if let Some(state) = probe.hook_states().into_iter().find(missing) {
         skip(test, &format!("{}: {}", state.hook, state.detail));
         return None;
