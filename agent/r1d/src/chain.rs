@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use r1_economy::{BlockContext, Receipt};
 use r1_oraclesync::{
-    Application, Block, BlockError, DecidedBlock, DecodeError, Domain, EpochClose, MAX_TXS, Refusal,
+    Application, Block, BlockError, DecidedBlock, DecodeError, Domain, EpochClose, MAX_TXS, Outcome, Refusal,
     SignedTable,
 };
 
@@ -37,6 +37,14 @@ pub enum ChainError {
         height: u64,
         /// How far ahead.
         ahead_ms: u64,
+    },
+    /// It makes an epoch faulty by leaving out tables that this node knows.
+    #[error("block {height} leaves out tables of epoch {epoch} with which it would not be faulty")]
+    HiddenTables {
+        /// The block's height.
+        height: u64,
+        /// The epoch.
+        epoch: u64,
     },
     /// It closes an epoch that is not over.
     #[error("block {height} closes epoch {epoch}, which is open until {end_ms} ms")]
@@ -116,17 +124,26 @@ impl Chain {
         context(self.ledger.clock(), now_ms.max(self.ledger.tip().timestamp_ms))
     }
 
-    /// The next epoch's close, if the epoch is over and enough has been stated about it.
+    /// The next epoch's close, if the epoch is over and enough has been stated about it. A close that would make the
+    /// epoch faulty (and credit everyone) waits for the missing tables for another epoch.
     fn due_close(&self, timestamp_ms: u64) -> Option<EpochClose> {
+        let (clock, set) = (self.ledger.clock(), self.ledger.set());
         let epoch = self.ledger.state().next_epoch();
-        let end_ms = self.ledger.clock().end_ms(epoch);
+        let end_ms = clock.end_ms(epoch);
         let tables = self.statements.of(epoch)?;
-        let all = tables.len() == self.ledger.set().len();
-        let enough = self.ledger.set().is_quorum(tables.len()) && timestamp_ms >= end_ms + self.table_wait_ms;
-        (timestamp_ms >= end_ms && (all || enough)).then(|| EpochClose {
+        if timestamp_ms < end_ms || !set.is_quorum(tables.len()) {
+            return None;
+        }
+        let close = EpochClose {
             epoch,
             tables: tables.values().cloned().collect(),
-        })
+        };
+        let wait_ms = match close.outcome(set) {
+            _ if close.tables.len() == set.len() => 0,
+            Outcome::Agreed(_) => self.table_wait_ms,
+            Outcome::Faulty => self.table_wait_ms.max(clock.length_ms),
+        };
+        (timestamp_ms >= end_ms.saturating_add(wait_ms)).then_some(close)
     }
 
     /// The block to propose now, if there is anything to decide.
@@ -180,6 +197,7 @@ impl Chain {
                 });
             }
             close.verify(&self.domain, self.ledger.set())?;
+            self.refuse_hiding(height, close, now_ms.is_some())?;
         }
         execute(
             self.ledger.state(),
@@ -188,6 +206,19 @@ impl Chain {
             &block,
         )?;
         Ok(block)
+    }
+
+    /// A proposer may not make an epoch faulty by leaving out tables that are known here. What more than two thirds
+    /// have decided is not judged by what this node happened to hear.
+    fn refuse_hiding(&self, height: u64, close: &EpochClose, undecided: bool) -> Result<(), ChainError> {
+        let known = self.statements.of(close.epoch).filter(|_| undecided);
+        if known.is_some_and(|known| close.hides(known.values(), self.ledger.set())) {
+            return Err(ChainError::HiddenTables {
+                height,
+                epoch: close.epoch,
+            });
+        }
+        Ok(())
     }
 
     /// Applies a decided block durably; one that was applied before is left alone. The caller has verified the

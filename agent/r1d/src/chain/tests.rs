@@ -183,3 +183,38 @@ fn a_block_from_the_future_or_about_an_open_epoch_is_refused() {
         Err(ChainError::EpochOpen { .. })
     ));
 }
+
+#[test]
+fn a_close_that_hides_tables_to_make_an_epoch_faulty_is_refused() {
+    let mut net = net(4);
+    for oracle in 0..3 {
+        net.chain.add_table(net.table(oracle, 0, 200)).unwrap();
+    }
+    let mut block = net.chain.build(EPOCH_MS + WAIT_MS).unwrap();
+    let abstention = SignedTable::sign(&Domain::of(&net.genesis), &net.keys[3], 0, TableBody::Abstained);
+    let close = block.epoch_close.as_mut().unwrap();
+    close.tables[2] = abstention;
+    close.tables.sort_by_key(|table| table.oracle);
+    let payload = block.encode().unwrap();
+    let now = EPOCH_MS + WAIT_MS;
+    assert!(matches!(
+        net.chain.check(&payload, Some(now)),
+        Err(ChainError::HiddenTables { epoch: 0, .. })
+    ));
+    net.chain.check(&payload, None).unwrap();
+}
+
+#[test]
+fn a_faulty_close_waits_for_the_missing_tables_for_another_epoch() {
+    let mut net = net(4);
+    for oracle in 0..2 {
+        net.chain.add_table(net.table(oracle, 0, 200)).unwrap();
+    }
+    let abstention = SignedTable::sign(&Domain::of(&net.genesis), &net.keys[3], 0, TableBody::Abstained);
+    net.chain.add_table(abstention).unwrap();
+    assert_eq!(net.chain.build(EPOCH_MS + WAIT_MS), None);
+    assert!(net.chain.build(2 * EPOCH_MS).is_some());
+    net.chain.add_table(net.table(2, 0, 200)).unwrap();
+    let block = net.chain.build(EPOCH_MS + WAIT_MS).unwrap();
+    assert_eq!(block.epoch_close.unwrap().tables.len(), 4);
+}
