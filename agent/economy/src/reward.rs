@@ -1,6 +1,8 @@
 //! Proof-of-Availability rewards of ND licences.
 
-use r1_core::U256;
+use std::fmt;
+
+use r1_core::{U256, format_r1};
 
 use crate::Params;
 
@@ -18,38 +20,83 @@ pub fn nd_claimable(params: &Params, pending: U256, claimed: U256) -> U256 {
     pending.min(params.nd_cap.saturating_sub(claimed))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// One line of an [`Explanation`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// The epoch.
+    pub epoch: u64,
+    /// The node's availability in it.
+    pub availability: u8,
+    /// What it earns, wei.
+    pub credit: U256,
+    /// Sum of the credits up to here, wei; not capped.
+    pub sum: U256,
+}
 
-    fn params() -> Params {
-        Params {
-            chain_id: 1,
-            nd_reward_per_epoch: U256::from(1_458_508_188_386_985_115_u64),
-            nd_cap: U256::from(1_575_188_843_457_943_925_233_u128),
-            link_cooldown_ms: 1,
+/// How a claim comes about, line by line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// The epochs, in the order given.
+    pub lines: Vec<Line>,
+    /// What the licence can still mint: cap less claimed, wei.
+    pub room: U256,
+    /// What a claim pays: the sum or the room, whichever is less, wei.
+    pub pays: U256,
+}
+
+/// Explains what a licence earns for some epochs with its node's availability in each, after it has minted
+/// `claimed`. Over all epochs since the last claim, `pays` is what [`State::apply`](crate::State::apply) mints.
+pub fn explain(params: &Params, claimed: U256, epochs: impl IntoIterator<Item = (u64, u8)>) -> Explanation {
+    let mut sum = U256::ZERO;
+    let line = |(epoch, availability)| {
+        let credit = nd_epoch_credit(params, availability);
+        sum = sum.saturating_add(credit);
+        Line {
+            epoch,
+            availability,
+            credit,
+            sum,
         }
-    }
-
-    #[test]
-    fn an_epoch_pays_by_availability_rounded_down() {
-        assert_eq!(nd_epoch_credit(&params(), 0), U256::ZERO);
-        assert_eq!(nd_epoch_credit(&params(), 255), params().nd_reward_per_epoch);
-        // 1458508188386985115 / 255 = 5719639954458765.15...
-        assert_eq!(
-            nd_epoch_credit(&params(), 1),
-            U256::from(5_719_639_954_458_765_u64)
-        );
-    }
-
-    #[test]
-    fn the_cap_ends_the_licence_after_1080_epochs_and_1033_wei() {
-        let all = nd_epoch_credit(&params(), 255) * U256::from(1080);
-        assert_eq!(params().nd_cap - all, U256::from(1033));
-        assert_eq!(nd_claimable(&params(), U256::from(5000), all), U256::from(1033));
-        assert_eq!(
-            nd_claimable(&params(), U256::from(5000), params().nd_cap),
-            U256::ZERO
-        );
+    };
+    let lines = epochs.into_iter().map(line).collect();
+    let room = params.nd_cap.saturating_sub(claimed);
+    Explanation {
+        lines,
+        room,
+        pays: sum.min(room),
     }
 }
+
+impl fmt::Display for Explanation {
+    /// One text line per epoch and one for the result.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Line {
+            epoch,
+            availability,
+            credit,
+            sum,
+        } in &self.lines
+        {
+            let (credit, sum) = (format_r1(*credit), format_r1(*sum));
+            writeln!(
+                f,
+                "epoch {epoch}: availability {availability}/255 earns {credit} R1, together {sum} R1"
+            )?;
+        }
+        let limited = self.lines.last().is_some_and(|line| line.sum > self.room);
+        let reason = if limited {
+            " (the rest is above the licence's cap)"
+        } else {
+            ""
+        };
+        write!(
+            f,
+            "a claim pays {} R1 of at most {} R1{reason}",
+            format_r1(self.pays),
+            format_r1(self.room)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;

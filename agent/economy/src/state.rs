@@ -9,7 +9,7 @@ use sha3::{Digest, Keccak256};
 use crate::{
     Action, Licence, Params, SignedTransaction, link_consent,
     reward::{nd_claimable, nd_epoch_credit},
-    signature::recover_node,
+    signature::recover,
     transaction::{Signature, encode},
 };
 
@@ -101,6 +101,14 @@ pub enum Refusal {
         licence: u64,
         /// What it could claim, wei.
         pending: U256,
+    },
+    /// An epoch in which the licence was linked is over but not closed; unlinking now would lose its reward.
+    #[error("licence {licence}: epoch {epoch} is over and not closed yet")]
+    EpochOpen {
+        /// The licence.
+        licence: u64,
+        /// The first such epoch.
+        epoch: u64,
     },
     /// There is nothing to claim.
     #[error("licence {0} has nothing to claim")]
@@ -197,6 +205,7 @@ impl State {
                 expected: self.next_epoch,
             });
         }
+        let next_epoch = epoch.checked_add(1).ok_or(Refusal::Overflow("epoch"))?;
         for (node, id) in &self.nodes {
             let value = if faulty {
                 u8::MAX
@@ -215,7 +224,7 @@ impl State {
             let room = self.params.nd_cap.saturating_sub(licence.claimed);
             licence.pending = licence.pending.saturating_add(credit).min(room);
         }
-        self.next_epoch = epoch + 1;
+        self.next_epoch = next_epoch;
         Ok(())
     }
 
@@ -231,7 +240,7 @@ impl State {
                 node,
                 consent,
             } => self.link(context, sender, *licence, *node, consent)?,
-            Action::Unlink { licence } => self.unlink(sender, *licence)?,
+            Action::Unlink { licence } => self.unlink(context, sender, *licence)?,
             Action::Claim { licence } => self.claim(sender, *licence)?,
         };
         self.accounts.entry(sender).or_default().nonce += 1;
@@ -296,7 +305,8 @@ impl State {
         if licence.assigned_at_ms != 0 && context.timestamp_ms <= at_ms {
             return Err(Refusal::Cooldown { licence: id, at_ms });
         }
-        if recover_node(&link_consent(chain_id, &sender, id, &node), &consent.0) != Some(node) {
+        let agreed = recover(&link_consent(chain_id, &sender, id, &node), &consent.0);
+        if agreed.is_none_or(|key| key.address() != node) {
             return Err(Refusal::NoConsent { licence: id, node });
         }
         licence.node = Some(node);
@@ -306,10 +316,14 @@ impl State {
         Ok(U256::ZERO)
     }
 
-    fn unlink(&mut self, sender: EthAddress, id: u64) -> Result<U256, Refusal> {
-        let params = self.params.clone();
+    fn unlink(&mut self, context: BlockContext, sender: EthAddress, id: u64) -> Result<U256, Refusal> {
+        let (params, next_epoch) = (self.params.clone(), self.next_epoch);
         let licence = self.owned(sender, id)?;
         let node = licence.node.ok_or(Refusal::NotLinked(id))?;
+        let epoch = next_epoch.max(licence.last_claim_epoch);
+        if epoch < context.epoch {
+            return Err(Refusal::EpochOpen { licence: id, epoch });
+        }
         let pending = nd_claimable(&params, licence.pending, licence.claimed);
         if !pending.is_zero() {
             return Err(Refusal::ClaimFirst { licence: id, pending });

@@ -2,12 +2,15 @@
 //!
 //! Wire form, version 1: one version byte, then postcard of [`SignedTransaction`]. The signed hash is
 //! `keccak256("_R1_ECONOMY_TX" || version || postcard(Transaction))`.
+//!
+//! A transaction is valid as long as its nonce is the sender's next one: one that was refused can be sent again, by
+//! anybody who has seen it, until the sender uses that nonce for something else.
 
 use r1_core::{EthAddress, NodeAddress};
 use serde::{Deserialize, Serialize};
 use sha3::{Digest, Keccak256};
 
-use crate::signature::{SIGNATURE_BYTES, recover_eth, sign_digest};
+use crate::signature::{SIGNATURE_BYTES, recover, sign_digest};
 
 /// Longest encoded transaction that is looked at.
 pub const MAX_TRANSACTION_BYTES: usize = 4096;
@@ -134,7 +137,7 @@ pub struct SignedTransaction {
 impl SignedTransaction {
     /// The account that signed, or `None` if the signature is none.
     pub fn sender(&self) -> Option<EthAddress> {
-        recover_eth(&self.transaction.hash(), &self.signature.0)
+        recover(&self.transaction.hash(), &self.signature.0).map(|key| key.eth_address())
     }
 
     /// The wire form.

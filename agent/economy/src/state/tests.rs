@@ -1,6 +1,6 @@
-use k256::ecdsa::SigningKey;
 use proptest::prelude::*;
 use r1_core::{EpochClock, GenesisLicence, GenesisOracle};
+use r1_identity::NodeKey;
 
 use super::*;
 use crate::{Transaction, sign_digest};
@@ -16,13 +16,11 @@ struct Wallet {
 
 fn wallet(seed: u8) -> Wallet {
     let secret = [seed; 32];
-    let key = SigningKey::from_slice(&secret).unwrap();
-    let open = key.verifying_key().to_encoded_point(false);
-    let compressed = key.verifying_key().to_encoded_point(true);
+    let key = NodeKey::from_secret_bytes(&secret).unwrap();
     Wallet {
         secret,
-        eth: EthAddress::from_uncompressed(open.as_bytes()[1..].try_into().unwrap()),
-        node: NodeAddress::from_compressed(compressed.as_bytes().try_into().unwrap()).unwrap(),
+        eth: key.eth_address(),
+        node: key.address(),
     }
 }
 
@@ -252,6 +250,124 @@ fn a_licence_can_be_linked_again_only_after_the_cooldown() {
         epoch: 1,
     };
     send(&mut state, after, &alice, link(&alice, 1)).unwrap();
+}
+
+#[test]
+fn an_epoch_that_is_over_but_not_closed_is_not_lost_by_unlinking() {
+    let alice = wallet(1);
+    let mut state = state(&[&alice]);
+    send(&mut state, at(0), &alice, link(&alice, 1)).unwrap();
+    let unlink = || Action::Unlink { licence: 1 };
+    assert_eq!(
+        send(&mut state, at(1), &alice, unlink()),
+        Err(Refusal::EpochOpen { licence: 1, epoch: 0 })
+    );
+    state.close_epoch(0, &table(&alice, 255), false).unwrap();
+    assert!(matches!(
+        send(&mut state, at(1), &alice, unlink()),
+        Err(Refusal::ClaimFirst { .. })
+    ));
+    send(&mut state, at(1), &alice, Action::Claim { licence: 1 }).unwrap();
+    send(&mut state, at(1), &alice, unlink()).unwrap();
+    assert_eq!(state.licence_of(&alice.node), None);
+}
+
+#[test]
+fn the_bytes_that_are_signed_hashed_and_stored_do_not_change_silently() {
+    let alice = wallet(1);
+    let mut state = state(&[&alice]);
+    let genesis = hex::encode(state.hash());
+    let signed = Transaction {
+        chain_id: CHAIN,
+        nonce: 0,
+        action: link(&alice, 1),
+    }
+    .sign(&alice.secret)
+    .unwrap();
+    state.apply(at(0), &signed).unwrap();
+    state.close_epoch(0, &table(&alice, 200), false).unwrap();
+    send(&mut state, at(1), &alice, Action::Claim { licence: 1 }).unwrap();
+    // These change with the version of the wire form or of the stored state only.
+    assert_eq!(
+        hex::encode(signed.transaction.hash()),
+        "45ed4819b25b67a030153e17d6f1501a9e871ba709f5746357beac9dcffdae59"
+    );
+    assert_eq!(
+        genesis,
+        "fe275c889d6c41b6af6ef051b9dcd0a2c6bdca16cb3f2af81b1604535718645d"
+    );
+    assert_eq!(
+        hex::encode(state.hash()),
+        "ff55ee86d001ff76009ee22da79350859f156d1fd6261b6bd8730d38bd95c224"
+    );
+    let bytes = encode(&state);
+    assert_eq!(postcard::from_bytes::<State>(&bytes).unwrap(), state);
+}
+
+/// What the rules say in the plainest words, to compare with: every epoch of a link is kept and summed on claim.
+#[derive(Default)]
+struct Model {
+    earned: BTreeMap<u64, Vec<u8>>,
+    minted: BTreeMap<u64, U256>,
+}
+
+impl Model {
+    fn claimable(&self, params: &Params, licence: u64) -> U256 {
+        let claimed = self.minted.get(&licence).copied().unwrap_or_default();
+        let epochs = self.earned.get(&licence).into_iter().flatten().copied();
+        crate::reward::explain(params, claimed, (0..).zip(epochs)).pays
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_can_be_claimed_is_the_sum_of_the_linked_epochs(
+        steps in prop::collection::vec((0u8..6, 1u8..4, any::<u8>()), 1..60)
+    ) {
+        let wallets: Vec<_> = (1..4).map(wallet).collect();
+        let owners: Vec<_> = wallets.iter().collect();
+        let mut state = state(&owners);
+        // A small cap, so that it is reached.
+        state.params.nd_cap = state.params.nd_reward_per_epoch * U256::from(3);
+        let mut model = Model::default();
+        for (kind, who, value) in steps {
+            let (wallet, licence) = (&wallets[usize::from(who) - 1], u64::from(who));
+            let context = at(state.next_epoch());
+            let linked = state.licence_of(&wallet.node) == Some(licence);
+            match kind {
+                0 => { let _ = send(&mut state, context, wallet, link(wallet, licence)); }
+                1 => { let _ = send(&mut state, context, wallet, Action::Unlink { licence }); }
+                2 => {
+                    let expected = model.claimable(&state.params, licence);
+                    match send(&mut state, context, wallet, Action::Claim { licence }) {
+                        Ok(receipt) => {
+                            prop_assert_eq!(receipt.minted, expected);
+                            *model.minted.entry(licence).or_default() += receipt.minted;
+                            model.earned.remove(&licence);
+                        }
+                        Err(_) => prop_assert!(!linked || expected.is_zero()),
+                    }
+                }
+                _ => {
+                    let faulty = kind == 5;
+                    for other in &wallets {
+                        if let Some(licence) = state.licence_of(&other.node) {
+                            let seen = if other.eth == wallet.eth { value } else { 0 };
+                            model.earned.entry(licence).or_default().push(if faulty { 255 } else { seen });
+                        }
+                    }
+                    state.close_epoch(state.next_epoch(), &table(wallet, value), faulty).unwrap();
+                }
+            }
+            for view in state.licences() {
+                prop_assert_eq!(view.claimable, model.claimable(&state.params, view.id));
+                prop_assert!(view.licence.claimed + view.claimable <= state.params.nd_cap);
+            }
+            prop_assert_eq!(state.sum_of_balances(), state.supply());
+        }
+    }
 }
 
 proptest! {

@@ -1,0 +1,150 @@
+//! Against what the Ratio1 contracts paid when they were run (Ratio1/ratio1-sc c1bc3c14bf17 in an EVM). The folder
+//! with the measurements is named by `R1_VECTORS`, or is a folder `vectors` of a neighbour of the checkout.
+#![expect(clippy::unwrap_used, reason = "test")]
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use r1_core::{EpochClock, Genesis, GenesisLicence, GenesisOracle, NodeAddress, U256, parse_wei};
+use r1_economy::{
+    Action, BlockContext, Signature, State, Transaction, link_consent, reward::explain, sign_digest,
+};
+use r1_identity::NodeKey;
+use serde_json::Value;
+
+const SECRET: [u8; 32] = [7; 32];
+
+fn folder() -> Option<PathBuf> {
+    if let Some(folder) = env::var_os("R1_VECTORS") {
+        return Some(folder.into());
+    }
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2)?;
+    let neighbours = fs::read_dir(checkout.parent()?).ok()?;
+    neighbours
+        .filter_map(|entry| Some(entry.ok()?.path().join("vectors")))
+        .find(|folder| folder.join("nd_rewards.json").is_file())
+}
+
+fn vectors(test: &str, file: &str) -> Option<Value> {
+    let Some(folder) = folder() else {
+        assert!(
+            env::var_os("R1_REQUIRE_ALL").is_none(),
+            "{test}: R1_VECTORS names no folder"
+        );
+        eprintln!("SKIP {test}: R1_VECTORS names no folder with measurements");
+        return None;
+    };
+    Some(serde_json::from_str(&fs::read_to_string(folder.join(file)).unwrap()).unwrap())
+}
+
+fn wei(value: &Value) -> U256 {
+    parse_wei(value.as_str().unwrap()).unwrap()
+}
+
+fn state() -> State {
+    let key = NodeKey::from_secret_bytes(&SECRET).unwrap();
+    State::genesis(&Genesis {
+        network: "vectors".into(),
+        chain_id: 1,
+        epoch: EpochClock {
+            genesis_ms: 0,
+            length_ms: 86_400_000,
+        },
+        oracle_min_availability: 230,
+        oracles: vec![GenesisOracle {
+            address: key.address(),
+            consensus_addr: String::new(),
+            net_addr: String::new(),
+        }],
+        licences: vec![GenesisLicence {
+            id: 1,
+            owner: key.eth_address(),
+        }],
+    })
+}
+
+/// The whole way: link, close every epoch, claim. Returns what was minted.
+fn live_through(availabilities: &[u8]) -> U256 {
+    let key = NodeKey::from_secret_bytes(&SECRET).unwrap();
+    let mut state = state();
+    let send = |state: &mut State, epoch, nonce, action| {
+        let signed = Transaction {
+            chain_id: 1,
+            nonce,
+            action,
+        }
+        .sign(&SECRET)
+        .unwrap();
+        state.apply(
+            BlockContext {
+                timestamp_ms: epoch * 86_400_000 + 1,
+                epoch,
+            },
+            &signed,
+        )
+    };
+    let node: NodeAddress = key.address();
+    let consent = sign_digest(&SECRET, &link_consent(1, &key.eth_address(), 1, &node)).unwrap();
+    send(
+        &mut state,
+        0,
+        0,
+        Action::Link {
+            licence: 1,
+            node,
+            consent: Signature(consent),
+        },
+    )
+    .unwrap();
+    for (epoch, value) in (0..).zip(availabilities) {
+        state.close_epoch(epoch, &[(node, *value)].into(), false).unwrap();
+    }
+    let epoch = availabilities.len() as u64;
+    match send(&mut state, epoch, 1, Action::Claim { licence: 1 }) {
+        Ok(receipt) => receipt.minted,
+        Err(refusal) => {
+            assert!(refusal.to_string().contains("nothing to claim"), "{refusal}");
+            U256::ZERO
+        }
+    }
+}
+
+#[test]
+fn rewards_are_the_contracts_to_the_wei() {
+    let Some(vectors) = vectors("rewards_are_the_contracts_to_the_wei", "nd_rewards.json") else {
+        return;
+    };
+    let params = state().params().clone();
+    assert_eq!(params.nd_reward_per_epoch, wei(&vectors["maxReleasePerDay"]));
+    assert_eq!(params.nd_cap, wei(&vectors["maxMiningPerLicense"]));
+
+    let single = vectors["per_availability_single_epoch"].as_array().unwrap();
+    assert_eq!(single.len(), 256);
+    for (value, reward) in (0..=255).zip(single) {
+        assert_eq!(
+            explain(&params, U256::ZERO, [(0, value)]).pays,
+            wei(reward),
+            "availability {value}"
+        );
+    }
+
+    let cases = vectors["cases"].as_array().unwrap();
+    assert!(cases.len() >= 20);
+    for case in cases {
+        let values: Vec<u8> = case["availabilities"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|v| v.as_u64().unwrap() as u8)
+            .collect();
+        let first = case["lastClaimEpoch"].as_u64().unwrap();
+        let claimed = wei(&case["totalClaimedBefore"]);
+        let explained = explain(&params, claimed, (first..).zip(values.iter().copied()));
+        assert_eq!(explained.pays, wei(&case["rewards"]), "{case}");
+        if claimed.is_zero() {
+            assert_eq!(live_through(&values), wei(&case["rewards"]), "{case}");
+        }
+    }
+}
