@@ -17,7 +17,7 @@ const DEFAULT_SOCKET: &str = "/run/r1/r1d.sock";
     r1ctl status                              who am I, how available, what is owed to me\n  \
     r1ctl why                                 why is my availability below 255\n  \
     r1ctl run --image busybox --wait -- echo hello\n  \
-    r1ctl --socket .r1/up/worker-1/run/r1d.sock nodes --json"
+    r1ctl --socket /run/r1-local/r1-1234abcd/worker-1/r1d.sock nodes --json"
 )]
 pub struct Cli {
     /// Control socket of r1d

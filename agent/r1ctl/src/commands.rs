@@ -92,12 +92,10 @@ async fn start(cli: &Cli, client: &Client<'_>, args: &RunArgs) -> Result<ExitCod
     if cli.json {
         println!("{container}");
     } else {
-        print_lines(
-            &client
-                .get(&format!("/v1/containers/{id}/logs?tail={MAX_TAIL}"))
-                .await?,
-            0,
-        );
+        let answer = client
+            .get(&format!("/v1/containers/{id}/logs?tail={MAX_TAIL}"))
+            .await?;
+        print_lines(&Position::default().advance(&answer));
     }
     let code = container["exit_code"]
         .as_u64()
@@ -131,10 +129,41 @@ async fn wait(client: &Client<'_>, id: &str) -> Result<Value> {
     }
 }
 
-/// Prints log lines, the first `skip` left out; standard error of the container goes to ours.
-fn print_lines(answer: &Value, skip: usize) -> usize {
-    let lines = answer["lines"].as_array().map_or(&[][..], Vec::as_slice);
-    for line in lines.iter().skip(skip) {
+/// How far a log has been printed: the time of the last line, and how many lines of that time.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Position {
+    time: u64,
+    lines: usize,
+}
+
+impl Position {
+    /// The lines behind the position, which moves to their end. Lines come in order of time.
+    fn advance<'a>(&mut self, answer: &'a Value) -> Vec<&'a Value> {
+        let lines = answer["lines"].as_array().map_or(&[][..], Vec::as_slice);
+        let time_of = |line: &Value| line["t"].as_u64().unwrap_or(0);
+        let before = *self;
+        let known = lines
+            .iter()
+            .filter(|line| time_of(line) == before.time)
+            .take(before.lines)
+            .count();
+        let old = lines.iter().filter(|line| time_of(line) < before.time).count() + known;
+        let new: Vec<&Value> = lines.iter().skip(old).collect();
+        if let Some(last) = new.last().map(|line| time_of(line)) {
+            let same = new.iter().filter(|line| time_of(line) == last).count();
+            let more = if last == before.time { before.lines } else { 0 };
+            *self = Self {
+                time: last,
+                lines: same + more,
+            };
+        }
+        new
+    }
+}
+
+/// Prints log lines; standard error of the container goes to ours.
+fn print_lines(lines: &[&Value]) {
+    for line in lines {
         let text = line["m"].as_str().unwrap_or_default();
         if line["s"] == "stderr" {
             eprintln!("{text}")
@@ -142,7 +171,6 @@ fn print_lines(answer: &Value, skip: usize) -> usize {
             println!("{text}")
         }
     }
-    lines.len()
 }
 
 async fn logs(cli: &Cli, client: &Client<'_>, id: &str, tail: u32, follow: bool) -> Result<()> {
@@ -153,15 +181,16 @@ async fn logs(cli: &Cli, client: &Client<'_>, id: &str, tail: u32, follow: bool)
         println!("{answer}");
         return Ok(());
     }
-    print_lines(&answer, 0);
+    let mut position = Position::default();
+    print_lines(&position.advance(&answer));
+    let path = format!("/v1/containers/{id}/logs?tail={MAX_TAIL}");
     if !follow {
         return Ok(());
     }
-    let path = format!("/v1/containers/{id}/logs?tail={MAX_TAIL}");
-    let mut seen = client.get(&path).await?["lines"].as_array().map_or(0, Vec::len);
     loop {
+        // Looked at before the lines, so that none written before the end is missed.
         let over = is_over(&find(client, id).await?);
-        seen = print_lines(&client.get(&path).await?, seen);
+        print_lines(&position.advance(&client.get(&path).await?));
         if over {
             return Ok(());
         }
@@ -209,5 +238,24 @@ async fn by_alias(client: &Client<'_>, alias: &str) -> Result<String> {
             "{} nodes are called {alias:?}; name one by its address",
             found.len()
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(times: &[u64]) -> Value {
+        json!({ "lines": times.iter().map(|t| json!({ "t": t, "m": "x" })).collect::<Vec<_>>() })
+    }
+
+    #[test]
+    fn a_followed_log_shows_each_line_once_even_when_the_window_moves() {
+        let mut position = Position::default();
+        assert_eq!(position.advance(&answer(&[5, 5, 6])).len(), 3);
+        assert_eq!(position.advance(&answer(&[5, 5, 6])).len(), 0);
+        assert_eq!(position.advance(&answer(&[5, 6, 6, 7])).len(), 2);
+        assert_eq!(position.advance(&answer(&[7, 7, 8])).len(), 2);
+        assert_eq!(position.advance(&answer(&[9])).len(), 1);
     }
 }

@@ -10,10 +10,12 @@ mod units;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
+use nix::sys::signal::{SigHandler, Signal, signal};
 
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
+    end_with_the_reader();
     let cli = Cli::parse();
     if let Command::Completions { shell } = cli.command {
         clap_complete::generate(shell, &mut Cli::command(), "r1ctl", &mut std::io::stdout());
@@ -26,6 +28,13 @@ fn main() -> ExitCode {
     runtime
         .block_on(commands::run(&cli))
         .unwrap_or_else(|error| fail(&error))
+}
+
+/// `r1ctl nodes | head -1` ends quietly, as other tools do, instead of with an error about a closed pipe.
+fn end_with_the_reader() {
+    // SAFETY: the default disposition runs no handler, and no other thread exists yet.
+    let set = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
+    debug_assert!(set.is_ok(), "SIGPIPE can always be set");
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {

@@ -21,6 +21,9 @@ const CHAIN_ID: u64 = 31_337;
 /// Least own availability of an oracle whose table counts: 60 %, as on the test networks.
 const ORACLE_MIN_AVAILABILITY: u8 = 153;
 
+/// Ports of local networks.
+const PORTS: std::ops::Range<u16> = 12_000..28_000;
+
 /// What a node does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -111,6 +114,8 @@ pub struct Layout {
     pub epoch: Duration,
     /// Start of epoch 0, ms since 1970-01-01 UTC.
     pub genesis_ms: u64,
+    /// The network's name; kept with it, wherever its folder goes.
+    pub network: String,
     /// Oracles first, then workers.
     pub nodes: Vec<NodeLayout>,
 }
@@ -155,6 +160,8 @@ impl Layout {
         for (role, number) in names {
             let name = format!("{}-{number}", role.name());
             let node_dir = dir.join(&name);
+            // What an interrupted first start left was never part of a network.
+            let _ = fs::remove_dir_all(&node_dir);
             fs::create_dir_all(&node_dir).map_err(at(&node_dir))?;
             let identity = make_key(r1d, &node_dir.join("key.pem"))?;
             let mut port = || free_port(&mut held);
@@ -178,6 +185,7 @@ impl Layout {
             cgroup: cgroup_of(dir),
             epoch,
             genesis_ms,
+            network: format!("local-{:08x}", short_hash(dir)),
             nodes,
         })
     }
@@ -226,6 +234,7 @@ impl Layout {
             cgroup: cgroup_of(dir),
             epoch: Duration::from_millis(number(&json, "epoch_ms")?),
             genesis_ms: number(&json, "genesis_ms")?,
+            network: text(&json, "network")?,
             nodes,
         };
         let wanted = shape(oracles, workers, epoch);
@@ -264,7 +273,7 @@ impl Layout {
             })
             .collect();
         let epoch_ms = u64::try_from(self.epoch.as_millis()).unwrap_or(u64::MAX);
-        json!({ "epoch_ms": epoch_ms, "genesis_ms": self.genesis_ms, "nodes": nodes })
+        json!({ "epoch_ms": epoch_ms, "genesis_ms": self.genesis_ms, "network": self.network, "nodes": nodes })
     }
 
     fn genesis(&self) -> Value {
@@ -285,7 +294,7 @@ impl Layout {
             .map(|(node, id)| json!({ "id": id, "owner": node.eth_address }))
             .collect();
         json!({
-            "network": format!("local-{:08x}", short_hash(&self.dir)),
+            "network": self.network,
             "chain_id": CHAIN_ID,
             "epoch": {
                 "genesis_ms": self.genesis_ms,
@@ -343,9 +352,8 @@ fn text(value: &Value, key: &str) -> Result<String, Error> {
     value[key].as_str().map(str::to_owned).ok_or_else(missing)
 }
 
-/// A key and its addresses; a key that is there is kept.
+/// A new key and its addresses.
 fn make_key(r1d: &Path, key: &Path) -> Result<Value, Error> {
-    let _ = fs::remove_file(key);
     let output = Command::new(r1d)
         .arg("keygen")
         .arg("--out")
@@ -362,11 +370,21 @@ fn make_key(r1d: &Path, key: &Path) -> Result<Value, Error> {
     serde_json::from_slice(&output.stdout).map_err(|error| wrong(error.to_string()))
 }
 
+/// A free port below those that the kernel gives to outgoing connections, so that none of these takes the port of a
+/// node that is stopped for a while.
 fn free_port(held: &mut Vec<TcpListener>) -> Result<u16, Error> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(at("127.0.0.1:0"))?;
-    let port = listener.local_addr().map_err(at("127.0.0.1:0"))?.port();
-    held.push(listener);
-    Ok(port)
+    let offset = u16::try_from(std::process::id() % u32::from(PORTS.end - PORTS.start)).unwrap_or(0);
+    let first = PORTS.start + offset;
+    for port in (first..PORTS.end).chain(PORTS.start..first) {
+        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            held.push(listener);
+            return Ok(port);
+        }
+    }
+    Err(at("127.0.0.1")(io::Error::new(
+        io::ErrorKind::AddrInUse,
+        "no port is free",
+    )))
 }
 
 fn short_hash(dir: &Path) -> u32 {

@@ -108,6 +108,9 @@ impl Network {
     fn start_all(&mut self, progress: &mut dyn FnMut(&str)) -> Result<(), Error> {
         for index in 0..self.nodes.len() {
             progress(&format!("starting {}", self.nodes[index].layout.name));
+            self.nodes[index].hostd.start()?;
+            // Written down before it is waited for, so that a killed starter leaves nothing unknown.
+            self.record_processes()?;
             self.nodes[index].start_hostd()?;
             // Not waited for: oracles become ready together.
             self.nodes[index].r1d.start()?;

@@ -10,10 +10,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::{
+    sys::time::TimeValLike as _,
+    time::{clock_getcpuclockid, clock_gettime},
+    unistd::Pid,
+};
 use r1_localnet::{Network, Plan, request};
 use serde_json::{Value, json};
 
-use crate::programs;
+use crate::{interrupt, programs};
 
 /// The epoch of the main network: heartbeats every 10 s.
 const EPOCH: Duration = Duration::from_secs(24 * 3600);
@@ -63,6 +68,7 @@ fn measure(bin: PathBuf, dir: PathBuf) -> Result<Value, String> {
         workers: 0,
         epoch: EPOCH,
     };
+    interrupt::catch();
     let mut network =
         Network::start(&plan, &mut |line| eprintln!("{line}")).map_err(|error| error.to_string())?;
     let exporter = Exporter::start()?;
@@ -71,7 +77,7 @@ fn measure(bin: PathBuf, dir: PathBuf) -> Result<Value, String> {
         SETTLE.as_secs(),
         WINDOW.as_secs()
     );
-    sleep(SETTLE);
+    wait(SETTLE)?;
     let node = network.nodes.first_mut().ok_or("no node")?;
     let pid = |pid: Option<i32>| pid.ok_or("a daemon does not run");
     let (r1d, hostd) = (pid(node.r1d.pid())?, pid(node.hostd.pid())?);
@@ -82,12 +88,12 @@ fn measure(bin: PathBuf, dir: PathBuf) -> Result<Value, String> {
     ];
     let before = cpu_of(&processes)?;
     let begun = Instant::now();
-    sleep(WINDOW);
+    wait(WINDOW)?;
     let wall_ns = begun.elapsed().as_nanos() as f64;
     let after = cpu_of(&processes)?;
     let mut figures = Vec::new();
     for (index, (name, pid)) in processes.iter().enumerate() {
-        let idle_percent = (after[index] - before[index]) as f64 / wall_ns * 100.0;
+        let idle_percent = after[index].saturating_sub(before[index]) as f64 / wall_ns * 100.0;
         figures.push(Figures {
             name,
             rss_kib: rss_kib(*pid)?,
@@ -109,6 +115,18 @@ fn measure(bin: PathBuf, dir: PathBuf) -> Result<Value, String> {
         return Err(left.join("; "));
     }
     Ok(report(&figures, ours, theirs))
+}
+
+/// Sleeps, unless Ctrl-C ends the benchmark: then everything it started is ended on the way out.
+fn wait(time: Duration) -> Result<(), String> {
+    let until = Instant::now() + time;
+    while Instant::now() < until {
+        if interrupt::interrupted() {
+            return Err("interrupted".into());
+        }
+        sleep(Duration::from_millis(200).min(until.saturating_duration_since(Instant::now())));
+    }
+    Ok(())
 }
 
 fn report(figures: &[Figures], ours: f64, theirs: f64) -> Value {
@@ -163,14 +181,12 @@ fn cpu_of(processes: &[(&str, i32)]) -> Result<Vec<u64>, String> {
     processes.iter().map(|(_, pid)| cpu_ns(*pid)).collect()
 }
 
+/// The kernel's CPU clock of the whole process: threads that have ended are in it.
 fn cpu_ns(pid: i32) -> Result<u64, String> {
-    let folder = format!("/proc/{pid}/task");
-    let tasks = fs::read_dir(&folder).map_err(|error| format!("{folder}: {error}"))?;
-    let times = tasks.flatten().filter_map(|task| {
-        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse::<u64>().ok()
-    });
-    Ok(times.sum())
+    let time = clock_getcpuclockid(Pid::from_raw(pid))
+        .and_then(clock_gettime)
+        .map_err(|error| format!("cpu clock of process {pid}: {error}"))?;
+    u64::try_from(time.num_nanoseconds()).map_err(|error| error.to_string())
 }
 
 fn rss_kib(pid: i32) -> Result<u64, String> {
@@ -191,7 +207,7 @@ fn scrape_ms(pids: &[i32], scrape: impl Fn() -> Result<(), String>) -> Result<f6
     for _ in 0..SCRAPES {
         scrape()?;
     }
-    Ok((cpu()? - before) as f64 / f64::from(SCRAPES) / 1e6)
+    Ok(cpu()?.saturating_sub(before) as f64 / f64::from(SCRAPES) / 1e6)
 }
 
 /// The peer, on a free loopback port.

@@ -23,6 +23,8 @@ const EPOCHS: u32 = 3;
 const CONTAINER_TIME: Duration = Duration::from_secs(60);
 /// Memory of the container, bytes.
 const CONTAINER_MEMORY: u64 = 64 << 20;
+/// The call for closed epochs: as many as the node gives at once.
+const EPOCHS_CALL: &str = "/v1/epochs?limit=1000";
 /// What it does: some CPU time, some memory, a word.
 const CONTAINER_COMMAND: [&str; 3] = [
     "sh",
@@ -64,11 +66,11 @@ fn collect(
     let full = before["epoch"]["id"].as_u64().unwrap_or(0) + 1;
     let containers = run_container(network, degraded)?;
     let deadline = Instant::now() + network.layout.epoch * EPOCHS + SLACK;
-    let last = wait_until_paid(network, full, deadline)?;
+    let last = wait_until_agreed_and_paid(network, full, deadline, degraded)?;
     let oracle = &network.nodes[0];
     let get = |path: &str| oracle.get(path).map_err(|error| error.to_string());
     let licences = get("/v1/licences")?;
-    let epochs = report::epochs(&get("/v1/epochs?limit=1000")?, &licences, first, last);
+    let epochs = report::epochs(&get(EPOCHS_CALL)?, &licences, first, last);
     let rewards = report::rewards(&licences);
     for node in &network.nodes {
         degraded.extend(report::degraded(node));
@@ -123,6 +125,35 @@ fn run_container(network: &mut Network, degraded: &mut BTreeSet<String>) -> Resu
             }
             _ => sleep(POLL),
         }
+    }
+}
+
+/// Waits for a full epoch that is agreed and paid. A faulty one was not measured: it is named, and the next is waited
+/// for. Returns the last epoch that all licences have claimed.
+fn wait_until_agreed_and_paid(
+    network: &mut Network,
+    mut full: u64,
+    deadline: Instant,
+    degraded: &mut BTreeSet<String>,
+) -> Result<u64, String> {
+    loop {
+        let last = wait_until_paid(network, full, deadline)?;
+        let answer = network.nodes[0]
+            .get(EPOCHS_CALL)
+            .map_err(|error| error.to_string())?;
+        let faulty = |number: u64| {
+            let epochs = answer["epochs"].as_array().map_or(&[][..], Vec::as_slice);
+            epochs
+                .iter()
+                .any(|epoch| epoch["epoch"] == number && epoch["faulty"] == true)
+        };
+        if (full..=last).any(|epoch| !faulty(epoch)) {
+            return Ok(last);
+        }
+        degraded.insert(format!(
+            "epoch {full} was faulty: too few tables, so every linked node counts as 255"
+        ));
+        full = last + 1;
     }
 }
 

@@ -36,6 +36,7 @@ pub fn epochs(answer: &Value, licences: &Value, first: u64, last: u64) -> Vec<Va
             "epoch": epoch["epoch"],
             "oracles": epoch["oracles"],
             "signers": epoch["signers"],
+            // 0 where this oracle learnt of the decision afterwards: it took part in none of it.
             "decide_ms": epoch["decide_ms"].as_u64().unwrap_or(0),
             "availability": if epoch["faulty"] == true { &all_present } else { &epoch["availability"] },
         })
