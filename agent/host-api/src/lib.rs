@@ -37,8 +37,8 @@ pub use measure::{
 };
 pub use request::{
     CPU_RANGE, MAX_COMMAND_ARGS, MAX_COMMAND_BYTES, MAX_ENV_BYTES, MAX_ENV_KEY, MAX_ENV_VARS, MAX_HOSTNAME,
-    MAX_ID, MAX_IMAGE, MAX_LOG_TAIL, MAX_STOP_TIMEOUT_MS, MEMORY_RANGE, PIDS_RANGE, RESERVED_ID, RunRequest, check_id,
-    check_image, check_stop_timeout, check_tail,
+    MAX_ID, MAX_IMAGE, MAX_LOG_TAIL, MAX_STOP_TIMEOUT_MS, MEMORY_RANGE, PIDS_RANGE, RESERVED_ID, RunRequest,
+    check_id, check_image, check_stop_timeout, check_tail,
 };
 
 /// Name of the D-Bus interface.

@@ -20,7 +20,10 @@ fn main() -> ExitCode {
             runtime.shutdown_background();
             ended
         }
-        Err(source) => Err(daemon::StartError::System { action: "start the runtime", source }),
+        Err(source) => Err(daemon::StartError::System {
+            action: "start the runtime",
+            source,
+        }),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
