@@ -83,6 +83,13 @@ pub const TESTS: &[Need] = &[
     },
 ];
 
+/// What the full test needs besides.
+pub const PODMAN: &[Need] = &[Need {
+    package: "podman",
+    reason: "drives r1-runc as its users do",
+    is_there: || on_path("podman"),
+}];
+
 /// What the idle benchmark compares with.
 pub const IDLE_BENCH: &[Need] = &[Need {
     package: "prometheus-node-exporter",

@@ -18,7 +18,7 @@ use crate::{
 const HELP: &str = "\
 cargo xtask test: formatting, lints, all tests with their real peers.
 
-  --full          also the slower lanes: the BPF object equals its sources, licences and duplicates
+  --full          also the slower lanes: the BPF object equals its sources, podman on r1-runc, licences, duplicates
   --no-install    list missing system packages and stop
 
 R1_REQUIRE_ALL=1 turns a test that skips itself into a failure.";
@@ -88,6 +88,18 @@ pub fn run(arguments: &[String]) -> Result<ExitCode, String> {
         let checked = ebpf::run(&["--check".into()]);
         checked.iter_err(|error| eprintln!("{error}"));
         total.add(Count::of(checked.is_ok()));
+        total.add(simple(
+            "types shared with the BPF programs",
+            cargo().args([
+                "test",
+                "--quiet",
+                "--manifest-path",
+                "ebpf/Cargo.toml",
+                "--package",
+                "r1-ebpf-common",
+            ]),
+        )?);
+        total.add(podman()?);
         total.add(deny()?);
     }
     println!(
@@ -213,6 +225,23 @@ fn doc_tests() -> Result<Count, String> {
         count.failed = 1;
     }
     Ok(count)
+}
+
+/// podman drives r1-runc: the test that is ignored elsewhere, because podman is large.
+fn podman() -> Result<Count, String> {
+    packages::ensure(packages::PODMAN, true)?;
+    let mut command = cargo();
+    command.args([
+        "test",
+        "--quiet",
+        "--package",
+        "r1-runc",
+        "--test",
+        "containers",
+        "--",
+        "--ignored",
+    ]);
+    simple("podman on r1-runc", &mut command)
 }
 
 /// Licences, duplicates and sources of dependencies.
