@@ -126,7 +126,22 @@ impl Node {
 
     /// The daemon's command line.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_r1-hostd"));
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_r1-hostd")))
+    }
+
+    /// The same, run by another user from a copy that this user can reach, wherever the build's folder lies.
+    pub fn command_as(&self, uid: u32) -> Command {
+        use std::os::unix::process::CommandExt as _;
+
+        let copy = self.folder.path().join("r1-hostd");
+        std::fs::copy(env!("CARGO_BIN_EXE_r1-hostd"), &copy).unwrap();
+        let mut command = self.command_of(&copy);
+        command.uid(uid).gid(uid);
+        command
+    }
+
+    fn command_of(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
         command
             .arg("--state")
             .arg(self.state())

@@ -206,9 +206,7 @@ async fn a_state_folder_that_cannot_be_written_is_refused_by_name() {
     }
     let node = Node::prepare();
     fs::create_dir_all(node.run()).unwrap();
-    let mut command = node.command();
-    command.uid(NOBODY).gid(NOBODY);
-    let said = refusal_of(command);
+    let said = refusal_of(node.command_as(NOBODY));
     assert!(
         said.contains(&node.state().display().to_string()) && said.contains("ermission"),
         "{said}"
@@ -236,8 +234,7 @@ async fn an_ordinary_user_gets_facts_and_a_reasoned_no() {
         fs::create_dir_all(&folder).unwrap();
         std::os::unix::fs::chown(&folder, Some(NOBODY), Some(NOBODY)).unwrap();
     }
-    let mut command = node.command();
-    let mut daemon = command.uid(NOBODY).gid(NOBODY).spawn().unwrap();
+    let mut daemon = node.command_as(NOBODY).spawn().unwrap();
     let client = node.connect().await;
     let error = client.run(&request("a", "true")).await.unwrap_err();
     assert!(
