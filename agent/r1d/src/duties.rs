@@ -5,18 +5,14 @@ use std::{sync::Arc, time::Duration};
 
 use r1_oraclesync::{OracleKey, SignedTable, TableBody};
 use r1_poa::Record;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::{
     clock::now_ms,
     gossip::{self, TABLE, TRANSACTION},
     licence,
     node::Node,
-    persistence::FLUSH_INTERVAL,
 };
-
-/// How often the duties are looked at.
-const TICK: Duration = Duration::from_millis(250);
 /// How often what the others may have missed is sent again.
 const REPEAT: Duration = Duration::from_secs(3);
 /// Epochs that an oracle states at a time; when they are closed the next ones follow.
@@ -28,7 +24,7 @@ const TABLE_KEY: u8 = b't';
 
 /// Does the duties, for ever.
 pub async fn run(node: Arc<Node>) {
-    let mut tick = interval(TICK.max(FLUSH_INTERVAL));
+    let mut tick = interval(node.tick());
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let oracle = node
         .is_oracle()
@@ -37,12 +33,7 @@ pub async fn run(node: Arc<Node>) {
     let mut seen_height = None;
     let mut repeated = Instant::now();
     loop {
-        tick.tick().await;
-        if !node.persistence.is_empty() {
-            let blocking = Arc::clone(&node);
-            // One fsync: not on a thread that others wait for.
-            let _ = tokio::task::spawn_blocking(move || blocking.persistence.flush(&blocking)).await;
-        }
+        wait_and_write(&node, &mut tick).await;
         let height = node.chain.lock().ledger().height();
         if seen_height != Some(height) {
             seen_height = Some(height);
@@ -67,6 +58,25 @@ pub async fn run(node: Arc<Node>) {
             gossip::publish_again(&node, TABLE, &bytes).await;
         }
         licence::look_after(&node).await;
+    }
+}
+
+/// Waits for the next tick; writes what was recorded meanwhile, each time as soon as it has waited for long enough.
+async fn wait_and_write(node: &Arc<Node>, tick: &mut Interval) {
+    // A tick within the wait drops it, and writes what waited.
+    loop {
+        let ticked = tokio::select! {
+            _ = tick.tick() => true,
+            () = node.persistence.due() => false,
+        };
+        if !node.persistence.is_empty() {
+            let blocking = Arc::clone(node);
+            // One fsync: not on a thread that others wait for.
+            let _ = tokio::task::spawn_blocking(move || blocking.persistence.flush(&blocking)).await;
+        }
+        if ticked {
+            return;
+        }
     }
 }
 

@@ -31,6 +31,10 @@ use crate::{
 
 /// How long tables of all oracles are waited for after the last heartbeat of an epoch could have come, ms.
 const TABLE_WAIT_MS: u64 = 3_000;
+/// How often the duties and the agreement look whether something has become due by itself: a tenth of the time
+/// between two heartbeats, within these. With long epochs nothing is urgent, and each look wakes the processor.
+const LOOK_MIN: Duration = Duration::from_millis(250);
+const LOOK_MAX: Duration = Duration::from_secs(1);
 /// How long an ending node may take.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -77,6 +81,11 @@ impl Node {
     /// True if this node votes.
     pub fn is_oracle(&self) -> bool {
         self.agreement.is_some()
+    }
+
+    /// How often the duties are looked at.
+    pub fn tick(&self) -> Duration {
+        look_interval(self.schedule)
     }
 
     /// The recorder. Held for microseconds, never across an await.
@@ -275,6 +284,10 @@ fn net_config(config: &Config, genesis: &Genesis, key: &NodeKey) -> anyhow::Resu
     Ok(net)
 }
 
+fn look_interval(schedule: Schedule) -> Duration {
+    Duration::from_millis(schedule.spacing_ms() / 10).clamp(LOOK_MIN, LOOK_MAX)
+}
+
 async fn agree(
     config: &Config,
     genesis: &Genesis,
@@ -285,13 +298,18 @@ async fn agree(
 ) -> anyhow::Result<r1_oraclesync::Handle> {
     let listen = config.consensus_listen.clone();
     let listen = listen.context("consensus_listen: this node is an oracle of the genesis and needs it")?;
+    let timing = r1_oraclesync::Timing::default();
+    let timing = r1_oraclesync::Timing {
+        poll: timing.poll.max(look_interval(Schedule::new(genesis.epoch))),
+        ..timing
+    };
     let agreement = r1_oraclesync::Config {
         genesis: genesis.clone(),
         key: OracleKey::from_secret(&key.secret_bytes())?,
         listen,
         state_dir: state_dir.join("agreement"),
         moniker: config.alias.clone(),
-        timing: r1_oraclesync::Timing::default(),
+        timing,
         metrics,
     };
     Ok(r1_oraclesync::spawn(agreement, chain).await?)

@@ -8,6 +8,7 @@ use std::{
 };
 
 use r1_poa::Record;
+use tokio::{sync::Notify, time::sleep};
 
 use crate::node::Node;
 
@@ -18,6 +19,7 @@ pub const FLUSH_INTERVAL: Duration = Duration::from_millis(200);
 #[derive(Debug, Default)]
 pub struct Persistence {
     waiting: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
+    added: Notify,
 }
 
 impl Persistence {
@@ -29,11 +31,19 @@ impl Persistence {
     pub fn add(&self, records: &[Record]) {
         self.waiting()
             .extend(records.iter().map(|record| (record.key(), record.value())));
+        self.added.notify_one();
     }
 
     /// Adds any record.
     pub fn add_raw(&self, key: Vec<u8>, value: Vec<u8>) {
         self.waiting().insert(key, value);
+        self.added.notify_one();
+    }
+
+    /// Waits until something has been added and has waited for [`FLUSH_INTERVAL`] for more to be written with it.
+    pub async fn due(&self) {
+        self.added.notified().await;
+        sleep(FLUSH_INTERVAL).await;
     }
 
     /// True if nothing waits.

@@ -29,6 +29,8 @@ cargo xtask up: build everything, start a network on loopback, show it, end it w
   --no-install    list missing system packages and stop (exit code 3)
   --strict        what could only run degraded is a failure
 
+R1_BIN_DIR=DIR takes the programs in DIR instead of building them.
+
 Examples:
   cargo xtask up
   cargo xtask up --oracles 1 --nodes 0 --epoch 20s

@@ -2,13 +2,20 @@
 
 use axum::{
     Json,
-    http::StatusCode,
+    body::to_bytes,
+    http::{
+        StatusCode,
+        header::{CONTENT_LENGTH, CONTENT_TYPE},
+    },
     response::{IntoResponse, Response},
 };
 use r1_host_api::HostError;
 use serde_json::json;
 
 use crate::{chain::ChainError, ledger::LedgerError};
+
+/// Longest refusal of axum's that is passed on; they are one line each.
+const MAX_REFUSAL_BYTES: usize = 16 * 1024;
 
 /// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +83,45 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// Gives what axum itself refuses (a path, query or body that cannot be read, a method that a call does not have), in
+/// plain text, the form of all other refusals.
+pub async fn uniform(response: Response) -> Response {
+    let status = response.status();
+    let is_json = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    if is_json || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let text = to_bytes(body, MAX_REFUSAL_BYTES).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let reason = status.canonical_reason().unwrap_or("refused");
+    let message = if text.trim().is_empty() {
+        reason
+    } else {
+        text.trim()
+    };
+    let code = match status {
+        StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
+        StatusCode::PAYLOAD_TOO_LARGE => "too_large",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported_media_type",
+        status if status.is_client_error() => "bad_request",
+        _ => "internal",
+    };
+    let remedy = match status {
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "send JSON with the header content-type: application/json",
+        _ => "",
+    };
+    let mut uniform = ApiError::new(status, code, message, remedy).into_response();
+    // The other headers stay: `allow` says which methods there are.
+    parts.headers.remove(CONTENT_TYPE);
+    parts.headers.remove(CONTENT_LENGTH);
+    uniform.headers_mut().extend(parts.headers);
+    uniform
+}
+
 impl From<LedgerError> for ApiError {
     fn from(error: LedgerError) -> Self {
         Self::internal(error.to_string())
@@ -115,5 +161,44 @@ impl From<HostError> for ApiError {
             HostError::Disconnected { .. } => Self::no_host(),
             _ => Self::internal(message),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::header::ALLOW;
+
+    use super::*;
+
+    async fn error(response: Response) -> (StatusCode, serde_json::Value) {
+        let status = response.status();
+        let body = to_bytes(response.into_body(), MAX_REFUSAL_BYTES).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn refusals_of_axum_look_like_all_others() {
+        let plain = (StatusCode::BAD_REQUEST, "limit: invalid digit").into_response();
+        let (status, body) = error(uniform(plain).await).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        let expected = json!({ "code": "bad_request", "message": "limit: invalid digit", "remedy": "" });
+        assert_eq!(body["error"], expected);
+
+        let method = (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET")]).into_response();
+        let method = uniform(method).await;
+        assert_eq!(method.headers()[ALLOW], "GET");
+        assert_eq!(error(method).await.1["error"]["message"], "Method Not Allowed");
+    }
+
+    #[tokio::test]
+    async fn other_answers_are_left_alone() {
+        let own = ApiError::not_found("epoch 9 is not closed");
+        let (status, body) = error(uniform(own.into_response()).await).await;
+        assert_eq!(
+            (status, &body["error"]["code"]),
+            (StatusCode::NOT_FOUND, &json!("not_found"))
+        );
+        let good = uniform("figures".into_response()).await;
+        assert_eq!(to_bytes(good.into_body(), 100).await.unwrap(), "figures");
     }
 }

@@ -13,6 +13,7 @@ use axum::{
     Router,
     extract::{DefaultBodyLimit, State},
     http::header::CONTENT_TYPE,
+    middleware::map_response,
     response::IntoResponse,
     routing::{delete, get, post},
 };
@@ -44,6 +45,7 @@ pub fn router(node: Node) -> Router {
         .route("/metrics", get(metrics))
         .fallback(async || error::ApiError::not_found("no such call; see r1ctl --help"))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(map_response(error::uniform))
         .with_state(node)
 }
 
