@@ -7,11 +7,14 @@
 //! These are the first rooms: node-deed (ND) licences, linking, Proof-of-Availability credit and claim. Master
 //! node deeds, sales, escrow and burn join them as modules beside [`licence`](Licence) and [`reward`].
 
+pub mod bank;
 mod licence;
+pub mod merkle;
 mod params;
 pub mod reward;
 mod signature;
 mod state;
+pub mod table;
 mod transaction;
 
 pub use licence::Licence;
