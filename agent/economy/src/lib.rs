@@ -9,6 +9,7 @@
 
 pub mod bank;
 mod licence;
+mod links;
 pub mod merkle;
 mod params;
 pub mod reward;
@@ -18,6 +19,7 @@ pub mod table;
 mod transaction;
 
 pub use licence::Licence;
+pub use links::{LicenceRef, Links, Moment};
 pub use params::Params;
 pub use signature::{SIGNATURE_BYTES, sign_digest};
 pub use state::{BlockContext, LicenceView, Receipt, Refusal, State};
