@@ -22,7 +22,10 @@ pub use licence::Licence;
 pub use links::{LicenceRef, Links, Moment};
 pub use params::Params;
 pub use signature::{SIGNATURE_BYTES, sign_digest};
-pub use state::{BlockContext, LicenceView, Receipt, Refusal, State};
+pub use state::{
+    BlockContext, LicenceView, Receipt, Refusal, State,
+    roots::{RecordProof, RestoreError, Roots, StoredRecord},
+};
 pub use transaction::{
     Action, DecodeError, MAX_TRANSACTION_BYTES, Signature, SignedTransaction, Transaction, link_consent,
 };

@@ -4,14 +4,21 @@ use std::collections::BTreeMap;
 
 use r1_core::{EthAddress, Genesis, NodeAddress, U256};
 use serde::{Deserialize, Serialize};
-use sha3::{Digest, Keccak256};
 
 use crate::{
-    Action, Licence, Params, SignedTransaction, link_consent,
+    Action, Licence, Params, SignedTransaction, Transaction,
+    bank::{Asset, Bank, BankRefusal, Mint},
+    link_consent,
     reward::{nd_claimable, nd_epoch_credit},
     signature::recover,
-    transaction::{Signature, encode},
+    table::{Journal, Table, Var},
+    transaction::Signature,
 };
+
+pub mod roots;
+
+/// Most R1 that may exist, wei.
+const R1_CAP: u128 = 161_803_398_000_000_000_000_000_000;
 
 /// What a block says about when its transactions run; from the agreed block, never from a local clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +128,9 @@ pub enum Refusal {
         /// The epoch expected.
         expected: u64,
     },
+    /// The bank refuses.
+    #[error(transparent)]
+    Bank(#[from] BankRefusal),
     /// An amount left 256 bits; cannot happen below the caps, and is never wrapped.
     #[error("{0} overflows 256 bits")]
     Overflow(&'static str),
@@ -139,12 +149,6 @@ pub struct Receipt {
     pub minted: U256,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Account {
-    balance: U256,
-    nonce: u64,
-}
-
 /// A licence as people see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LicenceView {
@@ -158,33 +162,40 @@ pub struct LicenceView {
     pub assigned: U256,
 }
 
-/// The whole ledger. `Serialize` gives its canonical bytes (postcard): maps are ordered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The whole ledger.
+///
+/// A block is applied between [`Journal::begin`] and [`Journal::commit`]; [`Journal::rollback`] takes it back. Costs
+/// depend on what changes, not on the size of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     params: Params,
-    licences: BTreeMap<u64, Licence>,
-    accounts: BTreeMap<EthAddress, Account>,
+    bank: Bank,
+    licences: Table<u64, Licence>,
     /// Linked node to licence.
-    nodes: BTreeMap<NodeAddress, u64>,
-    supply: U256,
-    next_epoch: u64,
+    nodes: Table<NodeAddress, u64>,
+    next_epoch: Var<u64>,
 }
 
 impl State {
     /// The state before the first block.
     pub fn genesis(genesis: &Genesis) -> Self {
-        let licences = genesis
-            .licences
-            .iter()
-            .map(|given| (given.id, Licence::new(given.owner)))
-            .collect();
+        let mut state = Self::empty(genesis);
+        state.begin();
+        for given in &genesis.licences {
+            state.licences.insert(given.id, Licence::new(given.owner));
+        }
+        state.commit();
+        state
+    }
+
+    /// A state without records, into which the stored ones are put by [`State::restore`].
+    pub fn empty(genesis: &Genesis) -> Self {
         Self {
             params: Params::of(genesis),
-            licences,
-            accounts: BTreeMap::new(),
-            nodes: BTreeMap::new(),
-            supply: U256::ZERO,
-            next_epoch: 0,
+            licences: Table::default(),
+            bank: Bank::new(U256::from(R1_CAP)),
+            nodes: Table::default(),
+            next_epoch: Var::new(0),
         }
     }
 
@@ -199,32 +210,33 @@ impl State {
         availability: &BTreeMap<NodeAddress, u8>,
         faulty: bool,
     ) -> Result<(), Refusal> {
-        if epoch != self.next_epoch {
+        if epoch != *self.next_epoch {
             return Err(Refusal::EpochOrder {
                 got: epoch,
-                expected: self.next_epoch,
+                expected: *self.next_epoch,
             });
         }
         let next_epoch = epoch.checked_add(1).ok_or(Refusal::Overflow("epoch"))?;
-        for (node, id) in &self.nodes {
+        self.begin();
+        let params = &self.params;
+        self.licences.for_each_mut(|_, licence| {
+            let node = licence.node.filter(|_| licence.last_claim_epoch <= epoch)?;
             let value = if faulty {
                 u8::MAX
             } else {
-                availability.get(node).copied().unwrap_or(0)
+                availability.get(&node).copied().unwrap_or(0)
             };
-            let Some(licence) = self
-                .licences
-                .get_mut(id)
-                .filter(|licence| licence.last_claim_epoch <= epoch)
-            else {
-                continue;
-            };
-            let credit = nd_epoch_credit(&self.params, value);
+            let credit = nd_epoch_credit(params, value);
             // Pending beyond the cap can never be paid, so it need not be kept: no overflow is possible.
-            let room = self.params.nd_cap.saturating_sub(licence.claimed);
-            licence.pending = licence.pending.saturating_add(credit).min(room);
-        }
-        self.next_epoch = next_epoch;
+            let room = params.nd_cap.saturating_sub(licence.claimed);
+            let pending = licence.pending.saturating_add(credit).min(room);
+            (pending != licence.pending).then(|| Licence {
+                pending,
+                ..licence.clone()
+            })
+        });
+        self.next_epoch.set(next_epoch);
+        self.commit();
         Ok(())
     }
 
@@ -234,7 +246,51 @@ impl State {
     /// A [`Refusal`]; the state is then unchanged.
     pub fn apply(&mut self, context: BlockContext, signed: &SignedTransaction) -> Result<Receipt, Refusal> {
         let sender = self.admit(signed)?;
-        let minted = match &signed.transaction.action {
+        self.apply_as(context, sender, &signed.transaction)
+    }
+
+    /// Executes a transaction whose sender is known: no signature, chain or nonce is looked at. For simulations.
+    ///
+    /// # Errors
+    /// A [`Refusal`]; the state is then unchanged.
+    pub fn apply_as(
+        &mut self,
+        context: BlockContext,
+        sender: EthAddress,
+        transaction: &Transaction,
+    ) -> Result<Receipt, Refusal> {
+        self.begin();
+        let outcome = self.execute(context, sender, transaction);
+        if outcome.is_ok() {
+            self.commit();
+        } else {
+            self.rollback();
+        }
+        outcome
+    }
+
+    /// What [`State::apply`] would do; nothing is changed.
+    ///
+    /// # Errors
+    /// A [`Refusal`].
+    pub fn try_apply(
+        &mut self,
+        context: BlockContext,
+        signed: &SignedTransaction,
+    ) -> Result<Receipt, Refusal> {
+        self.begin();
+        let outcome = self.apply(context, signed);
+        self.rollback();
+        outcome
+    }
+
+    fn execute(
+        &mut self,
+        context: BlockContext,
+        sender: EthAddress,
+        transaction: &Transaction,
+    ) -> Result<Receipt, Refusal> {
+        let minted = match &transaction.action {
             Action::Link {
                 licence,
                 node,
@@ -243,10 +299,11 @@ impl State {
             Action::Unlink { licence } => self.unlink(context, sender, *licence)?,
             Action::Claim { licence } => self.claim(sender, *licence)?,
         };
-        self.accounts.entry(sender).or_default().nonce += 1;
-        let licence = signed.transaction.action.licence();
+        let account = self.bank.accounts.entry(&sender);
+        account.nonce = account.nonce.checked_add(1).ok_or(Refusal::Overflow("nonce"))?;
+        let licence = transaction.action.licence();
         Ok(Receipt {
-            hash: signed.transaction.hash(),
+            hash: transaction.hash(),
             sender,
             licence,
             minted,
@@ -293,7 +350,7 @@ impl State {
     ) -> Result<U256, Refusal> {
         let (cooldown, chain_id) = (self.params.link_cooldown_ms, self.params.chain_id);
         let linked_to = self.nodes.get(&node).copied();
-        let next_epoch = self.next_epoch;
+        let next_epoch = *self.next_epoch;
         let licence = self.owned(sender, id)?;
         if let Some(node) = licence.node {
             return Err(Refusal::LicenceLinked { licence: id, node });
@@ -317,7 +374,7 @@ impl State {
     }
 
     fn unlink(&mut self, context: BlockContext, sender: EthAddress, id: u64) -> Result<U256, Refusal> {
-        let (params, next_epoch) = (self.params.clone(), self.next_epoch);
+        let (params, next_epoch) = (self.params.clone(), *self.next_epoch);
         let licence = self.owned(sender, id)?;
         let node = licence.node.ok_or(Refusal::NotLinked(id))?;
         let epoch = next_epoch.max(licence.last_claim_epoch);
@@ -334,9 +391,7 @@ impl State {
     }
 
     fn claim(&mut self, sender: EthAddress, id: u64) -> Result<U256, Refusal> {
-        let (params, next_epoch) = (self.params.clone(), self.next_epoch);
-        let balance = self.balance(&sender);
-        let supply = self.supply;
+        let (params, next_epoch) = (self.params.clone(), *self.next_epoch);
         let licence = self.owned(sender, id)?;
         if licence.node.is_none() {
             return Err(Refusal::NotLinked(id));
@@ -345,16 +400,13 @@ impl State {
         if amount.is_zero() {
             return Err(Refusal::NothingToClaim(id));
         }
-        let balance = balance.checked_add(amount).ok_or(Refusal::Overflow("balance"))?;
-        let supply = supply.checked_add(amount).ok_or(Refusal::Overflow("supply"))?;
         licence.claimed = licence
             .claimed
             .checked_add(amount)
             .ok_or(Refusal::Overflow("claimed"))?;
         licence.pending = U256::ZERO;
         licence.last_claim_epoch = licence.last_claim_epoch.max(next_epoch);
-        self.accounts.entry(sender).or_default().balance = balance;
-        self.supply = supply;
+        self.bank.mint(&sender, amount, Mint::Nd)?;
         Ok(amount)
     }
 
@@ -365,24 +417,22 @@ impl State {
 
     /// The first epoch that is not closed.
     pub fn next_epoch(&self) -> u64 {
-        self.next_epoch
+        *self.next_epoch
     }
 
     /// An account's balance, wei.
     pub fn balance(&self, account: &EthAddress) -> U256 {
-        self.accounts
-            .get(account)
-            .map_or(U256::ZERO, |account| account.balance)
+        self.bank.balance(Asset::R1, account)
     }
 
     /// An account's next nonce.
     pub fn nonce(&self, account: &EthAddress) -> u64 {
-        self.accounts.get(account).map_or(0, |account| account.nonce)
+        self.bank.accounts.get(account).map_or(0, |account| account.nonce)
     }
 
     /// All R1 in existence, wei.
     pub fn supply(&self) -> U256 {
-        self.supply
+        self.bank.totals.r1
     }
 
     /// All licences by id.
@@ -402,17 +452,10 @@ impl State {
 
     /// Sum of all balances, wei; equals [`State::supply`].
     pub fn sum_of_balances(&self) -> U256 {
-        self.accounts
-            .values()
-            .fold(U256::ZERO, |sum, account| sum.saturating_add(account.balance))
-    }
-
-    /// Hash of the canonical bytes; equal on all nodes after the same blocks.
-    pub fn hash(&self) -> [u8; 32] {
-        Keccak256::new_with_prefix(b"_R1_ECONOMY_STATE")
-            .chain_update(encode(self))
-            .finalize()
-            .into()
+        self.bank
+            .accounts
+            .iter()
+            .fold(U256::ZERO, |sum, (_, account)| sum.saturating_add(account.r1))
     }
 }
 

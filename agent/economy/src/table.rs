@@ -27,12 +27,28 @@ pub trait Journal {
     fn rollback(&mut self);
 }
 
+/// A table of the ledger whatever its types: what storing, hashing and proving need.
+pub trait Stored: Journal {
+    /// Brings the tree up to date and returns `(number of positions, root)`.
+    fn root(&mut self) -> (u64, Hash);
+    /// What was committed since the last call, encoded, to be stored.
+    fn take_changes(&mut self) -> Changes;
+    /// Puts a stored record back, as [`Stored::take_changes`] gave it.
+    ///
+    /// # Errors
+    /// If the bytes are no record of this table.
+    fn restore(&mut self, key: &[u8], slot: &[u8]) -> Result<(), postcard::Error>;
+    /// A record's canonical value and its proof, after [`Stored::root`]; `None` if there is no such record.
+    fn prove(&self, key: &[u8]) -> Option<(Vec<u8>, Proof)>;
+}
+
 /// One value with a journal. Read through `Deref`, changed through [`Var::set`] or [`Var::change`].
 #[derive(Debug, Clone, Default)]
 pub struct Var<T> {
     value: T,
     journal: Vec<T>,
     savepoints: Vec<usize>,
+    changed: bool,
 }
 
 impl<T: Clone> Var<T> {
@@ -42,6 +58,7 @@ impl<T: Clone> Var<T> {
             value,
             journal: Vec::new(),
             savepoints: Vec::new(),
+            changed: true,
         }
     }
 
@@ -87,6 +104,7 @@ impl<T: Clone> Journal for Var<T> {
     fn commit(&mut self) {
         self.savepoints.pop();
         if self.savepoints.is_empty() {
+            self.changed |= !self.journal.is_empty();
             self.journal.clear();
         } else if let Some(mark) = self.savepoints.last() {
             // Of what the inner savepoint kept, the outer one needs the oldest value only.
@@ -99,6 +117,35 @@ impl<T: Clone> Journal for Var<T> {
         if let Some(oldest) = self.journal.drain(mark..).next() {
             self.value = oldest;
         }
+    }
+}
+
+impl<T: Clone + Serialize + DeserializeOwned> Stored for Var<T> {
+    fn root(&mut self) -> (u64, Hash) {
+        (1, record_leaf(&(), &self.value))
+    }
+
+    fn take_changes(&mut self) -> Changes {
+        if std::mem::take(&mut self.changed) {
+            vec![(encode(&()), Some(encode(&self.value)))]
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn restore(&mut self, _key: &[u8], value: &[u8]) -> Result<(), postcard::Error> {
+        self.value = postcard::from_bytes(value)?;
+        self.changed = false;
+        Ok(())
+    }
+
+    fn prove(&self, key: &[u8]) -> Option<(Vec<u8>, Proof)> {
+        let proof = Proof {
+            position: 0,
+            len: 1,
+            siblings: Vec::new(),
+        };
+        key.is_empty().then(|| (encode(&self.value), proof))
     }
 }
 
@@ -126,7 +173,7 @@ pub struct Table<K, V> {
     savepoints: Vec<usize>,
     /// Changed since the tree was last brought up to date.
     stale: Vec<(u64, K)>,
-    /// Changed and committed since [`Table::take_changes`].
+    /// Changed and committed since [`Stored::take_changes`].
     changed: BTreeSet<K>,
     tree: Tree,
 }
@@ -261,8 +308,30 @@ impl<K: Ord + Clone + Serialize, V: Clone + Serialize> Table<K, V> {
         Some(slot)
     }
 
-    /// Brings the tree up to date and returns `(number of positions, root)`.
-    pub fn root(&mut self) -> (u64, Hash) {
+    /// The proof of a key's record, after [`Stored::root`].
+    pub fn proof(&self, key: &K) -> Option<Proof> {
+        let position = self.slots.get(key)?.position;
+        self.tree.proof(usize::try_from(position).ok()?)
+    }
+}
+
+/// The canonical bytes of a record, of which its leaf is the hash; `buffer` is used again.
+fn record_bytes<K: Serialize, V: Serialize>(mut buffer: Vec<u8>, key: &K, value: &V) -> Vec<u8> {
+    buffer.clear();
+    postcard::to_extend(&(key, value), buffer).expect("plain data encodes into memory")
+}
+
+/// The leaf of a record.
+pub fn record_leaf<K: Serialize, V: Serialize>(key: &K, value: &V) -> Hash {
+    leaf(&record_bytes(Vec::new(), key, value))
+}
+
+impl<K, V> Stored for Table<K, V>
+where
+    K: Ord + Clone + Serialize + DeserializeOwned,
+    V: Clone + Serialize + DeserializeOwned,
+{
+    fn root(&mut self) -> (u64, Hash) {
         if !self.stale.is_empty() {
             let mut stale = std::mem::take(&mut self.stale);
             stale.sort_unstable();
@@ -286,43 +355,24 @@ impl<K: Ord + Clone + Serialize, V: Clone + Serialize> Table<K, V> {
         (self.len, self.tree.root())
     }
 
-    /// The proof of a key's record, after [`Table::root`].
-    pub fn proof(&self, key: &K) -> Option<Proof> {
-        let position = self.slots.get(key)?.position;
-        self.tree.proof(usize::try_from(position).ok()?)
-    }
-
-    /// What was committed since the last call, encoded, to be stored.
-    pub fn take_changes(&mut self) -> Changes {
+    fn take_changes(&mut self) -> Changes {
         let changed = std::mem::take(&mut self.changed);
         changed
             .iter()
             .map(|key| (encode(key), self.slots.get(key).map(encode)))
             .collect()
     }
-}
 
-impl<K: Ord + Clone + Serialize + DeserializeOwned, V: Clone + Serialize + DeserializeOwned> Table<K, V> {
-    /// Puts a stored record back, as [`Table::take_changes`] gave it.
-    ///
-    /// # Errors
-    /// If the bytes are no record of this table.
-    pub fn restore(&mut self, key: &[u8], slot: &[u8]) -> Result<(), postcard::Error> {
+    fn restore(&mut self, key: &[u8], slot: &[u8]) -> Result<(), postcard::Error> {
         let (key, slot) = (postcard::from_bytes(key)?, postcard::from_bytes(slot)?);
         self.put(key, slot);
         Ok(())
     }
-}
 
-/// The canonical bytes of a record, of which its leaf is the hash; `buffer` is used again.
-fn record_bytes<K: Serialize, V: Serialize>(mut buffer: Vec<u8>, key: &K, value: &V) -> Vec<u8> {
-    buffer.clear();
-    postcard::to_extend(&(key, value), buffer).expect("plain data encodes into memory")
-}
-
-/// The leaf of a record.
-pub fn record_leaf<K: Serialize, V: Serialize>(key: &K, value: &V) -> Hash {
-    leaf(&record_bytes(Vec::new(), key, value))
+    fn prove(&self, key: &[u8]) -> Option<(Vec<u8>, Proof)> {
+        let key: K = postcard::from_bytes(key).ok()?;
+        Some((encode(self.get(&key)?), self.proof(&key)?))
+    }
 }
 
 impl<K: Ord + Clone + Serialize, V: Clone + Serialize> Journal for Table<K, V> {

@@ -3,7 +3,7 @@ use r1_core::{EpochClock, GenesisLicence, GenesisOracle};
 use r1_identity::NodeKey;
 
 use super::*;
-use crate::{Transaction, sign_digest};
+use crate::{RecordProof, sign_digest};
 
 const CHAIN: u64 = 31337;
 const EPOCH_MS: u64 = 60_000;
@@ -25,6 +25,10 @@ fn wallet(seed: u8) -> Wallet {
 }
 
 fn state(owners: &[&Wallet]) -> State {
+    State::genesis(&genesis_of(owners))
+}
+
+fn genesis_of(owners: &[&Wallet]) -> Genesis {
     let licences = owners
         .iter()
         .zip(1..)
@@ -38,7 +42,7 @@ fn state(owners: &[&Wallet]) -> State {
         consensus_addr: String::new(),
         net_addr: String::new(),
     };
-    State::genesis(&Genesis {
+    Genesis {
         network: "test".into(),
         chain_id: CHAIN,
         epoch: EpochClock {
@@ -48,7 +52,7 @@ fn state(owners: &[&Wallet]) -> State {
         oracle_min_availability: 153,
         oracles: vec![oracle],
         licences,
-    })
+    }
 }
 
 fn at(epoch: u64) -> BlockContext {
@@ -141,7 +145,7 @@ fn a_faulty_epoch_pays_every_linked_node_and_an_absent_node_nothing() {
 fn what_is_not_allowed_is_refused_by_name_and_changes_nothing() {
     let (alice, bob) = (wallet(1), wallet(2));
     let mut state = state(&[&alice, &bob]);
-    let before = state.hash();
+    let before = state.root();
     let sent = |state: &mut State, wallet, action| send(state, at(0), wallet, action).unwrap_err();
     assert_eq!(
         sent(&mut state, &alice, Action::Claim { licence: 9 }),
@@ -168,7 +172,7 @@ fn what_is_not_allowed_is_refused_by_name_and_changes_nothing() {
         state.close_epoch(3, &BTreeMap::new(), false),
         Err(Refusal::EpochOrder { got: 3, expected: 0 })
     );
-    assert_eq!(state.hash(), before);
+    assert_eq!(state.root(), before);
 
     send(&mut state, at(0), &alice, link(&alice, 1)).unwrap();
     assert!(matches!(
@@ -276,7 +280,7 @@ fn an_epoch_that_is_over_but_not_closed_is_not_lost_by_unlinking() {
 fn the_bytes_that_are_signed_hashed_and_stored_do_not_change_silently() {
     let alice = wallet(1);
     let mut state = state(&[&alice]);
-    let genesis = hex::encode(state.hash());
+    let genesis = hex::encode(state.root());
     let signed = Transaction {
         chain_id: CHAIN,
         nonce: 0,
@@ -294,14 +298,26 @@ fn the_bytes_that_are_signed_hashed_and_stored_do_not_change_silently() {
     );
     assert_eq!(
         genesis,
-        "fe275c889d6c41b6af6ef051b9dcd0a2c6bdca16cb3f2af81b1604535718645d"
+        "d9e4a42d018186cea4788c8bebc304f6e2fed5654070b351aa08d574a7c538fa"
     );
     assert_eq!(
-        hex::encode(state.hash()),
-        "ff55ee86d001ff76009ee22da79350859f156d1fd6261b6bd8730d38bd95c224"
+        hex::encode(state.root()),
+        "f312f3295a0796167e245eeb522fb5d194ed7b528d6cae118388054c68c9b4be"
     );
-    let bytes = encode(&state);
-    assert_eq!(postcard::from_bytes::<State>(&bytes).unwrap(), state);
+    let mut again = State::empty(&genesis_of(&[&alice]));
+    for (table, key, slot) in state.take_changes() {
+        again.restore(table, &key, &slot.unwrap()).unwrap();
+    }
+    assert_eq!(again, state);
+    assert_eq!(again.root(), state.root());
+    let key = postcard::to_allocvec(&1u64).unwrap();
+    let proof = state.prove("licences", &key).unwrap();
+    assert_eq!(proof.state_root(), Some(state.root()));
+    let forged = RecordProof {
+        value: vec![0],
+        ..proof
+    };
+    assert_ne!(forged.state_root(), Some(state.root()));
 }
 
 /// What the rules say in the plainest words, to compare with: every epoch of a link is kept and summed on claim.
@@ -395,10 +411,10 @@ proptest! {
             }
             state
         };
-        let (first, second) = (run(), run());
+        let (mut first, mut second) = (run(), run());
         prop_assert_eq!(first.sum_of_balances(), first.supply());
         prop_assert!(first.licences().all(|view| view.licence.claimed <= view.assigned));
-        prop_assert_eq!(first.hash(), second.hash());
+        prop_assert_eq!(first.root(), second.root());
     }
 
     #[test]
