@@ -23,6 +23,15 @@ pub enum Error {
         /// The other process.
         pid: String,
     },
+    /// The folder is somebody else's: a new network would overwrite or share what is in it.
+    #[error(
+        "{path}: is in the way of a new network and was not made by one; nothing was touched: choose another --dir, \
+         or move it away"
+    )]
+    Foreign {
+        /// The first file or folder in the way.
+        path: PathBuf,
+    },
     /// The folder holds a network of another shape.
     #[error("{path}: holds a network with {found}, not {wanted}; choose another --dir, or remove it")]
     OtherShape {

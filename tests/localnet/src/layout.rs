@@ -14,7 +14,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::error::{Error, at};
+use crate::{
+    claim,
+    error::{Error, at},
+};
 
 /// Chain id of local networks (that of a local EVM by convention).
 const CHAIN_ID: u64 = 31_337;
@@ -125,7 +128,8 @@ impl Layout {
     /// configurations. `r1d` is the program.
     ///
     /// # Errors
-    /// [`Error`]; [`Error::OtherShape`] if the folder holds a network with other numbers.
+    /// [`Error`]; [`Error::OtherShape`] if the folder holds a network with other numbers, [`Error::Foreign`] if a
+    /// new network would overwrite files that are not a network's.
     pub fn open(
         dir: &Path,
         oracles: usize,
@@ -135,16 +139,18 @@ impl Layout {
     ) -> Result<Self, Error> {
         fs::create_dir_all(dir).map_err(at(dir))?;
         let dir = dir.canonicalize().map_err(at(dir))?;
-        let file = dir.join("network.json");
+        let file = dir.join(claim::NETWORK);
         let layout = match fs::read(&file) {
             Ok(bytes) => Self::read(&dir, &bytes, oracles, workers, epoch)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                claim::begin(&dir)?;
                 let layout = Self::make(&dir, oracles, workers, epoch, r1d)?;
                 write_atomically(&file, layout.to_json().to_string().as_bytes())?;
                 layout
             }
             Err(error) => return Err(at(file)(error)),
         };
+        claim::finish(&dir)?;
         layout.write_configurations()?;
         Ok(layout)
     }
@@ -160,9 +166,7 @@ impl Layout {
         for (role, number) in names {
             let name = format!("{}-{number}", role.name());
             let node_dir = dir.join(&name);
-            // What an interrupted first start left was never part of a network.
-            let _ = fs::remove_dir_all(&node_dir);
-            fs::create_dir_all(&node_dir).map_err(at(&node_dir))?;
+            fs::create_dir(&node_dir).map_err(at(&node_dir))?;
             let identity = make_key(r1d, &node_dir.join("key.pem"))?;
             let mut port = || free_port(&mut held);
             nodes.push(NodeLayout {
@@ -197,7 +201,7 @@ impl Layout {
         workers: usize,
         epoch: Duration,
     ) -> Result<Self, Error> {
-        let file = dir.join("network.json");
+        let file = dir.join(claim::NETWORK);
         let wrong = |why: String| Error::Output {
             what: file.display().to_string(),
             why,

@@ -4,6 +4,7 @@
 //! builds in seconds: it speaks to the programs only through files, signals and the control socket.
 
 mod cgroup;
+mod claim;
 mod daemon;
 mod error;
 mod http;

@@ -16,7 +16,7 @@ use nix::{
 use serde_json::{Value, json};
 
 use crate::{
-    cgroup,
+    cgroup, claim,
     daemon::{is_alive, start_time},
     error::{Error, at},
     image::install_busybox,
@@ -76,6 +76,7 @@ impl Network {
     /// [`Error`].
     pub fn prepare(plan: &Plan, progress: &mut dyn FnMut(&str)) -> Result<Self, Error> {
         fs::create_dir_all(&plan.dir).map_err(at(&plan.dir))?;
+        claim::refuse_foreign(&plan.dir)?;
         let lock = lock(&plan.dir)?;
         let layout = Layout::open(
             &plan.dir,
