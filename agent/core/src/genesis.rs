@@ -71,6 +71,10 @@ pub struct Genesis {
     pub oracles: Vec<GenesisOracle>,
     /// Licences that exist from the start.
     pub licences: Vec<GenesisLicence>,
+    /// The economy's constants, a JSON object that r1-economy reads; empty for its defaults. It is part of
+    /// the network's hash.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub economy: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Genesis {

@@ -58,6 +58,7 @@ fn state() -> State {
             consensus_addr: String::new(),
             net_addr: String::new(),
         }],
+        economy: Default::default(),
         licences: vec![GenesisLicence {
             id: 1,
             owner: key.eth_address(),

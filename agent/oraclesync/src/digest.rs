@@ -1,6 +1,6 @@
 //! What the oracles sign: EIP-712 digests, so that a contract can check a certificate with `ecrecover`.
 
-use r1_core::Genesis;
+use r1_core::{CanonicalLimits, FloatForm, Genesis, canonical_json};
 use sha3::{Digest, Keccak256};
 
 /// A 32-byte keccak256 digest.
@@ -55,7 +55,19 @@ pub fn network_hash(genesis: &Genesis) -> Hash {
         hasher.update(id.to_be_bytes());
         hasher.update(owner.as_bytes());
     }
+    if !genesis.economy.is_empty() {
+        hasher.update(canonical_economy(genesis));
+    }
     hasher.finalize().into()
+}
+
+/// The canonical text of the economy's constants. The file was read from disk, so its nesting is bounded already.
+fn canonical_economy(genesis: &Genesis) -> String {
+    let unlimited = CanonicalLimits {
+        max_bytes: usize::MAX,
+        max_depth: usize::MAX,
+    };
+    canonical_json(&genesis.economy, |_| true, FloatForm::Current, unlimited).expect("no limit is reached")
 }
 
 /// The EIP-712 domain of one network: a signature made in one network means nothing in another.

@@ -194,6 +194,7 @@ mod tests {
             },
             oracle_min_availability: 0,
             oracles: Vec::new(),
+            economy: Default::default(),
             licences: vec![GenesisLicence { id: 1, owner }],
         })
     }

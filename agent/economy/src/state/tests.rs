@@ -51,6 +51,7 @@ fn genesis_of(owners: &[&Wallet]) -> Genesis {
         },
         oracle_min_availability: 153,
         oracles: vec![oracle],
+        economy: Default::default(),
         licences,
     }
 }

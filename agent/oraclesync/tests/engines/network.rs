@@ -134,6 +134,7 @@ impl Network {
             },
             oracle_min_availability: 153,
             oracles: keys.iter().zip(&ports).map(oracle).collect(),
+            economy: Default::default(),
             licences: Vec::new(),
         };
         let goals = keys.iter().map(|_| Arc::new(AtomicU64::new(0))).collect();

@@ -30,6 +30,7 @@ pub fn genesis() -> Genesis {
         },
         oracle_min_availability: 153,
         oracles: oracles().into_iter().map(oracle).collect(),
+        economy: Default::default(),
         licences: vec![GenesisLicence {
             id: 7,
             owner: key(9).eth(),

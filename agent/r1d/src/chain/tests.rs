@@ -32,6 +32,7 @@ fn net(oracles: u8) -> Net {
         },
         oracle_min_availability: 153,
         oracles: keys.iter().map(oracle).collect(),
+        economy: Default::default(),
         licences: vec![GenesisLicence {
             id: 1,
             owner: keys[0].eth(),

@@ -23,6 +23,7 @@ fn genesis() -> (Genesis, OracleKey) {
         },
         oracle_min_availability: 153,
         oracles: vec![oracle],
+        economy: Default::default(),
         licences: vec![GenesisLicence {
             id: 1,
             owner: key.eth(),

@@ -59,6 +59,7 @@ impl Solo {
                 consensus_addr: String::new(),
                 net_addr: String::new(),
             }],
+            economy: Default::default(),
             licences: vec![licence(1, &key), licence(2, &stranger)],
         };
         std::fs::write(
