@@ -11,6 +11,7 @@ pub mod bank;
 mod licence;
 mod links;
 pub mod merkle;
+mod network;
 mod params;
 pub mod reward;
 mod signature;
@@ -20,6 +21,10 @@ mod transaction;
 
 pub use licence::Licence;
 pub use links::{LicenceRef, Links, Moment};
+pub use network::{
+    AdoptionParams, Allocation, JobParams, JobPrice, MndParams, Mode, NdParams, NetworkParams, ParamsError,
+    Tier,
+};
 pub use params::Params;
 pub use signature::{SIGNATURE_BYTES, sign_digest};
 pub use state::{
