@@ -1,5 +1,7 @@
 //! `cargo xtask test`: all lanes, one closing line `N passed, N failed, N skipped`.
 
+mod count;
+
 use std::{
     fs::{self, File},
     io::{BufRead as _, BufReader, Write as _},
@@ -8,6 +10,7 @@ use std::{
     time::Instant,
 };
 
+use self::count::Count;
 use crate::{
     ebpf,
     options::Options,
@@ -25,30 +28,6 @@ R1_REQUIRE_ALL=1 turns a test that skips itself into a failure.";
 
 /// Lines of a failed lane's log that are shown.
 const SHOWN_LINES: usize = 200;
-
-/// What the lanes found.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Count {
-    passed: u64,
-    failed: u64,
-    skipped: u64,
-}
-
-impl Count {
-    fn add(&mut self, other: Self) {
-        self.passed += other.passed;
-        self.failed += other.failed;
-        self.skipped += other.skipped;
-    }
-
-    fn of(success: bool) -> Self {
-        Self {
-            passed: u64::from(success),
-            failed: u64::from(!success),
-            skipped: 0,
-        }
-    }
-}
 
 /// Runs the task.
 ///
@@ -174,42 +153,70 @@ fn has_nextest() -> bool {
     asked.is_ok_and(|output| output.status.success())
 }
 
+/// True if nextest is there or could be installed.
+fn ensure_nextest() -> bool {
+    if has_nextest() {
+        return true;
+    }
+    heading("installing cargo-nextest");
+    // Tools that are not there are a matter of the machine, not a finding about the project.
+    let _ = cargo().args(["install", "--locked", "cargo-nextest"]).status();
+    has_nextest()
+}
+
 /// All unit and integration tests.
 fn tests(bin: &Path) -> Result<Count, String> {
-    if !has_nextest() {
-        simple(
-            "installing cargo-nextest",
-            cargo().args(["install", "--locked", "cargo-nextest"]),
-        )?;
-    }
+    let with_nextest = ensure_nextest();
     heading("tests");
     let mut command = cargo();
-    command
-        .args([
+    if with_nextest {
+        command.args([
             "nextest",
             "run",
             "--workspace",
             "--no-fail-fast",
             "--color",
             "never",
-            "--success-output",
-            "immediate",
-        ])
+        ]);
+        command.args(["--success-output", "immediate"]);
+    } else {
+        println!(
+            "   cargo-nextest cannot be installed here: cargo test, one test at a time, without its time limits"
+        );
+        command.args([
+            "test",
+            "--workspace",
+            "--lib",
+            "--bins",
+            "--tests",
+            "--no-fail-fast",
+        ]);
+        // Tests of whole networks and of the kernel's meters need the machine to themselves.
+        command.args(["--color", "never", "--", "--show-output", "--test-threads", "1"]);
+    }
+    command
         .env("R1_BIN_DIR", bin)
         .env("R1_RUNC", bin.join("r1-runc"))
         .env("R1_HOSTD", bin.join("r1-hostd"));
-    let (success, log) = tee(&mut command, "tests", |line| {
-        [
-            "PASS", "FAIL", "SLOW", "TERMINAT", "TIMEOUT", "SIGNAL", "TRY", "Summary", "SKIP", "LEAK",
-        ]
-        .iter()
-        .any(|word| line.trim_start().starts_with(word))
-    })?;
-    let mut count = nextest_count(&log);
+    let (success, log) = tee(&mut command, "tests", shown)?;
+    let mut count = if with_nextest {
+        count::nextest(&log)
+    } else {
+        count::libtest(&log)
+    };
     if !success && count.failed == 0 {
         count.failed = 1;
     }
     Ok(count)
+}
+
+/// Lines of a test runner that people see.
+fn shown(line: &str) -> bool {
+    let line = line.trim_start();
+    let starts = [
+        "PASS", "FAIL", "SLOW", "TERMINAT", "TIMEOUT", "SIGNAL", "TRY", "Summary", "SKIP", "LEAK", "test ",
+    ];
+    starts.iter().any(|word| line.starts_with(word))
 }
 
 /// Examples in the documentation.
@@ -220,7 +227,7 @@ fn doc_tests() -> Result<Count, String> {
         "doc",
         |line| line.contains("test result"),
     )?;
-    let mut count = libtest_count(&log);
+    let mut count = count::libtest(&log);
     if !success && count.failed == 0 {
         count.failed = 1;
     }
@@ -302,99 +309,4 @@ fn tee(command: &mut Command, name: &str, shown: fn(&str) -> bool) -> Result<(bo
         println!("{name} failed; the whole log: {}", path.display());
     }
     Ok((success, log))
-}
-
-/// The counts of nextest's summary; tests that skipped themselves are counted as skipped, not as passed.
-fn nextest_count(log: &str) -> Count {
-    let mut count = Count::default();
-    if let Some(summary) = log.lines().rfind(|line| line.trim_start().starts_with("Summary")) {
-        count.passed = number_before(summary, " passed");
-        count.failed = number_before(summary, " failed")
-            + number_before(summary, " timed out")
-            + number_before(summary, " exec failed");
-        count.skipped = number_before(summary, " skipped");
-    }
-    let own: u64 = log
-        .lines()
-        .filter(|line| skips_itself(line))
-        .count()
-        .try_into()
-        .unwrap_or(0);
-    count.passed = count.passed.saturating_sub(own);
-    count.skipped += own;
-    count
-}
-
-/// `SKIP name: why`, as tests print it; nextest's own lines have a bracket there.
-fn skips_itself(line: &str) -> bool {
-    let line = line.trim_start();
-    line.strip_prefix("SKIP ")
-        .is_some_and(|rest| !rest.trim_start().starts_with('[') && rest.contains(": "))
-}
-
-/// The counts of libtest's result lines.
-fn libtest_count(log: &str) -> Count {
-    let mut count = Count::default();
-    for line in log.lines().filter(|line| line.starts_with("test result:")) {
-        count.add(Count {
-            passed: number_before(line, " passed"),
-            failed: number_before(line, " failed"),
-            skipped: number_before(line, " ignored"),
-        });
-    }
-    count
-}
-
-/// The number that stands before a word: `12 passed` is 12; 0 if the word is not there.
-fn number_before(line: &str, word: &str) -> u64 {
-    let Some((before, _)) = line.split_once(word) else {
-        return 0;
-    };
-    let digits = before.rsplit(|c: char| !c.is_ascii_digit()).next().unwrap_or("");
-    digits.parse().unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_runner_s_summary_is_read() {
-        let log =
-            "     Summary [  4.2s] 12 tests run: 10 passed (1 slow), 1 failed, 1 timed out, 3 skipped\n";
-        assert_eq!(
-            nextest_count(log),
-            Count {
-                passed: 10,
-                failed: 2,
-                skipped: 3
-            }
-        );
-    }
-
-    #[test]
-    fn a_test_that_skips_itself_has_not_passed() {
-        let log = "    SKIP gpu: no card\n        SKIP [   ] other\n Summary [1s] 5 tests run: 5 passed, 0 skipped\n";
-        assert_eq!(
-            nextest_count(log),
-            Count {
-                passed: 4,
-                failed: 0,
-                skipped: 1
-            }
-        );
-    }
-
-    #[test]
-    fn results_of_several_crates_add_up() {
-        let log = "test result: ok. 3 passed; 0 failed; 1 ignored\ntest result: FAILED. 1 passed; 2 failed; 0 ignored\n";
-        assert_eq!(
-            libtest_count(log),
-            Count {
-                passed: 4,
-                failed: 2,
-                skipped: 1
-            }
-        );
-    }
 }
