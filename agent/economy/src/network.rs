@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn every_preset_is_sound_and_reads_back() {
-        for name in presets::NAMES {
+        for name in NetworkParams::PRESETS {
             let params = NetworkParams::preset(name).unwrap();
             assert_eq!(params.clone().with(&Map::new()).unwrap(), params, "{name}");
             assert_eq!(params.nd.tiers.iter().map(|tier| tier.units).sum::<u64>(), 46_224);

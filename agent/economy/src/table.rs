@@ -25,13 +25,16 @@ pub trait Journal {
     fn commit(&mut self);
     /// Takes back what changed since the last savepoint, and forgets it.
     fn rollback(&mut self);
+    /// True while a savepoint is set.
+    fn is_open(&self) -> bool;
 }
 
 /// A table of the ledger whatever its types: what storing, hashing and proving need.
 pub trait Stored: Journal {
     /// Brings the tree up to date and returns `(number of positions, root)`.
     fn root(&mut self) -> (u64, Hash);
-    /// What was committed since the last call, encoded, to be stored.
+    /// What changed since the last call, encoded, to be stored; also what is not committed yet, so that it can be stored
+    /// before it is.
     fn take_changes(&mut self) -> Changes;
     /// Puts a stored record back, as [`Stored::take_changes`] gave it.
     ///
@@ -118,6 +121,10 @@ impl<T: Clone> Journal for Var<T> {
             self.value = oldest;
         }
     }
+
+    fn is_open(&self) -> bool {
+        !self.savepoints.is_empty()
+    }
 }
 
 impl<T: Clone + Serialize + DeserializeOwned> Stored for Var<T> {
@@ -126,7 +133,7 @@ impl<T: Clone + Serialize + DeserializeOwned> Stored for Var<T> {
     }
 
     fn take_changes(&mut self) -> Changes {
-        if std::mem::take(&mut self.changed) {
+        if std::mem::take(&mut self.changed) || !self.journal.is_empty() {
             vec![(encode(&()), Some(encode(&self.value)))]
         } else {
             Vec::new()
@@ -175,6 +182,8 @@ pub struct Table<K, V> {
     stale: Vec<(u64, K)>,
     /// Changed and committed since [`Stored::take_changes`].
     changed: BTreeSet<K>,
+    /// How much of the journal [`Stored::take_changes`] has seen.
+    taken: usize,
     tree: Tree,
 }
 
@@ -188,6 +197,7 @@ impl<K, V> Default for Table<K, V> {
             savepoints: Vec::new(),
             stale: Vec::new(),
             changed: BTreeSet::new(),
+            taken: 0,
             tree: Tree::default(),
         }
     }
@@ -356,7 +366,9 @@ where
     }
 
     fn take_changes(&mut self) -> Changes {
-        let changed = std::mem::take(&mut self.changed);
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.extend(self.journal[self.taken..].iter().map(|(key, _)| key.clone()));
+        self.taken = self.journal.len();
         changed
             .iter()
             .map(|key| (encode(key), self.slots.get(key).map(encode)))
@@ -383,7 +395,9 @@ impl<K: Ord + Clone + Serialize, V: Clone + Serialize> Journal for Table<K, V> {
     fn commit(&mut self) {
         self.savepoints.pop();
         if self.savepoints.is_empty() {
-            self.changed.extend(self.journal.drain(..).map(|(key, _)| key));
+            let taken = std::mem::take(&mut self.taken);
+            self.changed
+                .extend(self.journal.drain(..).skip(taken).map(|(key, _)| key));
         }
     }
 
@@ -394,10 +408,18 @@ impl<K: Ord + Clone + Serialize, V: Clone + Serialize> Journal for Table<K, V> {
                 break;
             };
             self.take(&key);
+            if self.journal.len() < self.taken {
+                // What was stored before it was committed is to be stored again as it was.
+                self.taken = self.journal.len();
+                self.changed.insert(key.clone());
+            }
             if let Some(slot) = old {
                 self.put(key, slot);
             }
         }
+    }
+    fn is_open(&self) -> bool {
+        !self.savepoints.is_empty()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use r1_economy::{BlockContext, Receipt};
+use r1_economy::{BlockContext, Receipt, table::Journal as _};
 use r1_oraclesync::{
     Application, Block, BlockError, DecidedBlock, DecodeError, Domain, EpochClose, MAX_TXS, Outcome, Refusal,
     SignedTable,
@@ -108,7 +108,7 @@ impl Chain {
     /// [`PoolError`].
     pub fn add_transaction(&mut self, now_ms: u64, bytes: &[u8]) -> Result<[u8; 32], PoolError> {
         let context = self.context(now_ms);
-        self.pool.add(self.ledger.state(), context, bytes)
+        self.pool.add(self.ledger.state_mut(), context, bytes)
     }
 
     /// Takes an oracle's table in, wherever it comes from.
@@ -147,12 +147,12 @@ impl Chain {
     }
 
     /// The block to propose now, if there is anything to decide.
-    pub fn build(&self, now_ms: u64) -> Option<Block> {
+    pub fn build(&mut self, now_ms: u64) -> Option<Block> {
         let tip = self.ledger.tip();
         let timestamp_ms = now_ms.max(tip.timestamp_ms);
         let epoch_close = self.due_close(timestamp_ms);
         if epoch_close.is_none() && self.pool.is_empty() {
-            // Asked several times a second; what follows copies the whole state.
+            // Asked several times a second.
             return None;
         }
         let mut block = Block {
@@ -164,14 +164,16 @@ impl Chain {
             txs: Vec::new(),
         };
         // The transactions see the state behind the epoch's close.
-        let closed = execute(
-            self.ledger.state(),
-            self.ledger.clock(),
-            self.ledger.set(),
-            &block,
-        )
-        .ok()?;
-        block.txs = self.pool.select(&closed.state, self.context(now_ms), MAX_TXS);
+        let context = self.context(now_ms);
+        let (clock, set) = (*self.ledger.clock(), self.ledger.set().clone());
+        let state = self.ledger.state_mut();
+        state.begin();
+        let closed = execute(state, &clock, &set, &block);
+        if closed.is_ok() {
+            block.txs = self.pool.select(state, context, MAX_TXS);
+        }
+        state.rollback();
+        closed.ok()?;
         (block.epoch_close.is_some() || !block.txs.is_empty()).then_some(block)
     }
 
@@ -179,7 +181,7 @@ impl Chain {
     ///
     /// # Errors
     /// [`ChainError`].
-    pub fn check(&self, payload: &[u8], now_ms: Option<u64>) -> Result<Block, ChainError> {
+    pub fn check(&mut self, payload: &[u8], now_ms: Option<u64>) -> Result<Block, ChainError> {
         let block = Block::decode(payload)?;
         let height = block.height;
         block.follows(&self.domain.network(), &self.ledger.tip())?;
@@ -199,12 +201,12 @@ impl Chain {
             close.verify(&self.domain, self.ledger.set())?;
             self.refuse_hiding(height, close, now_ms.is_some())?;
         }
-        execute(
-            self.ledger.state(),
-            self.ledger.clock(),
-            self.ledger.set(),
-            &block,
-        )?;
+        let (clock, set) = (*self.ledger.clock(), self.ledger.set().clone());
+        let state = self.ledger.state_mut();
+        state.begin();
+        let executed = execute(state, &clock, &set, &block);
+        state.rollback();
+        executed?;
         Ok(block)
     }
 
@@ -238,7 +240,7 @@ impl Chain {
         block.follows(&self.domain.network(), &self.ledger.tip())?;
         let receipts = self.ledger.apply(&block, decided, decide_ms)?;
         let context = self.context(block.timestamp_ms);
-        self.pool.prune(self.ledger.state(), context);
+        self.pool.prune(self.ledger.state_mut(), context);
         self.statements.prune(self.ledger.state().next_epoch());
         Ok(receipts)
     }
@@ -255,9 +257,14 @@ impl SharedChain {
         Self(Arc::new(Mutex::new(chain)))
     }
 
-    /// The chain. Every change of it is atomic (state is replaced last), so a panic elsewhere cannot tear it.
+    /// The chain. A panic in the middle of a block is taken back.
     pub fn lock(&self) -> MutexGuard<'_, Chain> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(|poisoned| {
+            self.0.clear_poison();
+            let mut chain = PoisonError::into_inner(poisoned);
+            chain.ledger.state_mut().recover();
+            chain
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The ledger on disk: the economy's state, the epochs decided, and the heartbeats accepted, in one LMDB file.
+//! The ledger on disk: the economy's state record by record, the epochs decided, and the heartbeats accepted, in one LMDB file.
 //!
 //! A block is one transaction: its height, the state after it and the epoch it closed become durable together or
 //! not at all. Decided blocks themselves are kept by `r1_oraclesync::Store`; after a crash the blocks above
@@ -12,16 +12,18 @@ use heed::{
     types::{Bytes, Str, U64},
 };
 use r1_core::{EpochClock, Genesis, NodeAddress};
-use r1_economy::{BlockContext, DecodeError, Receipt, Refusal, SignedTransaction, State};
+use r1_economy::{
+    BlockContext, DecodeError, Receipt, Refusal, SignedTransaction, State, table::Journal as _,
+};
 use r1_oraclesync::{Block, Certificate, DecidedBlock, Outcome, Tip, ValidatorSet, network_hash};
 use serde::{Deserialize, Serialize};
 
 /// Most bytes the file may grow to (address space; the file grows as it is written).
 const MAP_BYTES: usize = 16 << 30;
 /// Databases in the file.
-const DATABASES: u32 = 4;
+const DATABASES: u32 = 5;
 /// Version of what is stored.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// A record of another room: its key and its value.
 pub type KeyedRecord = (Vec<u8>, Vec<u8>);
@@ -41,7 +43,9 @@ pub enum LedgerError {
         why: String,
     },
     /// The file was made by another version.
-    #[error("ledger: format {found}, this program reads format {VERSION}")]
+    #[error(
+        "ledger: format {found}, this program reads format {VERSION}; remove the ledger folder to replay the blocks"
+    )]
     Version {
         /// The version found.
         found: u64,
@@ -110,25 +114,23 @@ pub struct EpochRecord {
 /// What a block did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Executed {
-    /// The state after it.
-    pub state: State,
     /// One receipt per transaction.
     pub receipts: Vec<Receipt>,
     /// The epoch it closed, with the outcome.
     pub closed: Option<(u64, Outcome)>,
 }
 
-/// Runs a block on a state, without storing anything: used to build, to check and to apply blocks alike.
+/// Runs a block on a state, without storing anything: used to build, to check and to apply blocks alike. The caller has
+/// set a savepoint and takes it back if the block is refused or was only tried.
 ///
 /// # Errors
 /// [`LedgerError`] for a refused epoch or transaction.
 pub fn execute(
-    state: &State,
+    state: &mut State,
     clock: &EpochClock,
     set: &ValidatorSet,
     block: &Block,
 ) -> Result<Executed, LedgerError> {
-    let mut state = state.clone();
     let height = block.height;
     let closed = block
         .epoch_close
@@ -160,11 +162,7 @@ pub fn execute(
             })?;
         receipts.push(receipt);
     }
-    Ok(Executed {
-        state,
-        receipts,
-        closed,
-    })
+    Ok(Executed { receipts, closed })
 }
 
 /// What transactions of a block stamped `timestamp_ms` see. Before genesis counts as epoch 0.
@@ -182,6 +180,8 @@ pub struct Ledger {
     meta: Database<'static, Str, Bytes>,
     epochs: Database<'static, U64<BE>, Bytes>,
     records: Database<'static, Bytes, Bytes>,
+    /// The state's records: table name, zero byte, key.
+    state_records: Database<'static, Bytes, Bytes>,
     clock: EpochClock,
     set: ValidatorSet,
     state: State,
@@ -200,12 +200,13 @@ impl Ledger {
         // SAFETY: the state folder is locked, so this process alone maps and writes the file.
         let env = unsafe { options.open(path)? };
         let txn = env.write_txn()?;
-        let (meta, epochs, records) = env
+        let (meta, epochs, records, state_records) = env
             .create_databases_and_commit(txn, |opener, txn| {
                 let meta = opener.create_database(txn, Some("meta"))?;
                 let epochs = opener.create_database(txn, Some("epochs"))?;
                 let records = opener.create_database(txn, Some("records"))?;
-                Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit((meta, epochs, records)))
+                let state = opener.create_database(txn, Some("state"))?;
+                Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit((meta, epochs, records, state)))
             })?
             .unwrap_commit();
         let mut ledger = Self {
@@ -213,16 +214,17 @@ impl Ledger {
             meta,
             epochs,
             records,
+            state_records,
             clock: genesis.epoch,
             set,
             state: State::genesis(genesis),
             tip: Tip::genesis(network_hash(genesis)),
         };
-        ledger.load()?;
+        ledger.load(genesis)?;
         Ok(ledger)
     }
 
-    fn load(&mut self) -> Result<(), LedgerError> {
+    fn load(&mut self, genesis: &Genesis) -> Result<(), LedgerError> {
         let txn = self.env.read_txn()?;
         let Some(bytes) = self.meta.get(&txn, "tip")? else {
             return Ok(());
@@ -232,8 +234,15 @@ impl Ledger {
         if version != VERSION {
             return Err(LedgerError::Version { found: version });
         }
-        let bytes = self.meta.get(&txn, "state")?.unwrap_or_default();
-        self.state = postcard::from_bytes(bytes).map_err(|e| damaged("state", &e))?;
+        let mut state = State::empty(genesis);
+        for entry in self.state_records.iter(&txn)? {
+            let (key, slot) = entry?;
+            let (table, key) = split_key(key).ok_or_else(|| damaged("state", &"a key without a table"))?;
+            state
+                .restore(table, key, slot)
+                .map_err(|error| damaged("state", &error))?;
+        }
+        self.state = state;
         self.tip = Tip {
             height,
             id,
@@ -287,7 +296,24 @@ impl Ledger {
             });
         }
         let certificate = &decided.certificate;
-        let executed = execute(&self.state, &self.clock, &self.set, block)?;
+        self.state.begin();
+        let applied = self.apply_open(block, certificate, decide_ms);
+        if applied.is_ok() {
+            self.state.commit();
+        } else {
+            self.state.rollback();
+        }
+        applied
+    }
+
+    /// Applies a block behind a savepoint.
+    fn apply_open(
+        &mut self,
+        block: &Block,
+        certificate: &Certificate,
+        decide_ms: Option<u64>,
+    ) -> Result<Vec<Receipt>, LedgerError> {
+        let executed = execute(&mut self.state, &self.clock, &self.set, block)?;
         let record = executed
             .closed
             .as_ref()
@@ -298,10 +324,14 @@ impl Ledger {
             id,
             timestamp_ms,
         };
-        self.store(&tip, &executed.state, record.as_ref())?;
-        self.state = executed.state;
+        self.store(&tip, record.as_ref())?;
         self.tip = tip;
         Ok(executed.receipts)
+    }
+
+    /// The state, to run a block on behind a savepoint that is taken back.
+    pub fn state_mut(&mut self) -> &mut State {
+        &mut self.state
     }
 
     fn record(
@@ -333,13 +363,21 @@ impl Ledger {
         }
     }
 
-    fn store(&self, tip: &Tip, state: &State, record: Option<&EpochRecord>) -> Result<(), LedgerError> {
+    /// Stores what changed, the tip and the epoch closed, in one transaction.
+    fn store(&mut self, tip: &Tip, record: Option<&EpochRecord>) -> Result<(), LedgerError> {
         let mut txn = self.env.write_txn()?;
         let tip = postcard::to_allocvec(&(VERSION, tip.height, tip.id, tip.timestamp_ms))
             .map_err(|e| damaged("tip", &e))?;
-        let state = postcard::to_allocvec(state).map_err(|e| damaged("state", &e))?;
         self.meta.put(&mut txn, "tip", &tip)?;
-        self.meta.put(&mut txn, "state", &state)?;
+        for (table, key, slot) in self.state.take_changes() {
+            let key = [table.as_bytes(), &[0], &key].concat();
+            match slot {
+                Some(slot) => self.state_records.put(&mut txn, &key, &slot)?,
+                None => {
+                    self.state_records.delete(&mut txn, &key)?;
+                }
+            }
+        }
         if let Some(record) = record {
             let bytes = serde_json::to_vec(record).map_err(|e| damaged("epoch", &e))?;
             self.epochs.put(&mut txn, &record.epoch, &bytes)?;
@@ -411,6 +449,12 @@ impl Ledger {
         txn.commit()?;
         Ok(deleted)
     }
+}
+
+/// A stored key's table and the rest.
+fn split_key(key: &[u8]) -> Option<(&str, &[u8])> {
+    let end = key.iter().position(|byte| *byte == 0)?;
+    Some((std::str::from_utf8(&key[..end]).ok()?, &key[end + 1..]))
 }
 
 fn parse_epoch(bytes: &[u8]) -> Result<EpochRecord, LedgerError> {

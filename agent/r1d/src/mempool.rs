@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use r1_core::EthAddress;
-use r1_economy::{Action, BlockContext, DecodeError, Refusal, SignedTransaction, State};
+use r1_economy::{Action, BlockContext, DecodeError, Refusal, SignedTransaction, State, table::Journal as _};
 
 /// Most transactions that wait.
 pub const MAX_WAITING: usize = 4096;
@@ -78,7 +78,12 @@ impl Mempool {
     ///
     /// # Errors
     /// A [`PoolError`]; nothing changes then.
-    pub fn add(&mut self, state: &State, context: BlockContext, bytes: &[u8]) -> Result<[u8; 32], PoolError> {
+    pub fn add(
+        &mut self,
+        state: &mut State,
+        context: BlockContext,
+        bytes: &[u8],
+    ) -> Result<[u8; 32], PoolError> {
         let signed = SignedTransaction::decode(bytes)?;
         let account = signed.sender().ok_or(Refusal::Signature)?;
         let (got, expected) = (signed.transaction.nonce, state.nonce(&account));
@@ -104,7 +109,7 @@ impl Mempool {
             return Err(PoolError::Full);
         }
         if got == expected {
-            state.clone().apply(context, &signed)?;
+            state.try_apply(context, &signed)?;
         }
         let hash = signed.transaction.hash();
         self.waiting.insert((account, got), signed);
@@ -112,9 +117,10 @@ impl Mempool {
     }
 
     /// The transactions of the next block, at most `max`, in an order in which the ledger takes them all.
-    pub fn select(&self, state: &State, context: BlockContext, max: usize) -> Vec<Vec<u8>> {
-        let mut state = state.clone();
+    /// The state is as before afterwards.
+    pub fn select(&self, state: &mut State, context: BlockContext, max: usize) -> Vec<Vec<u8>> {
         let mut chosen = Vec::new();
+        state.begin();
         for signed in self.waiting.values() {
             if chosen.len() >= max.min(MAX_PER_BLOCK) {
                 break;
@@ -123,15 +129,16 @@ impl Mempool {
                 chosen.push(signed.encode());
             }
         }
+        state.rollback();
         chosen
     }
 
     /// Drops what the ledger has taken since, and what it refuses now that its turn has come.
-    pub fn prune(&mut self, state: &State, context: BlockContext) {
+    pub fn prune(&mut self, state: &mut State, context: BlockContext) {
         self.waiting.retain(
             |(account, nonce), signed| match nonce.cmp(&state.nonce(account)) {
                 std::cmp::Ordering::Less => false,
-                std::cmp::Ordering::Equal => state.clone().apply(context, signed).is_ok(),
+                std::cmp::Ordering::Equal => state.try_apply(context, signed).is_ok(),
                 std::cmp::Ordering::Greater => true,
             },
         );
@@ -227,39 +234,39 @@ mod tests {
     fn a_sound_transaction_waits_once_and_leaves_when_it_is_decided() {
         let (mut pool, mut state) = (Mempool::default(), state());
         let owner = OracleKey::from_secret(&SECRET).unwrap().eth();
-        pool.add(&state, CONTEXT, &link(0)).unwrap();
+        pool.add(&mut state, CONTEXT, &link(0)).unwrap();
         assert_eq!(
-            pool.add(&state, CONTEXT, &link(0)).unwrap_err().reason(),
+            pool.add(&mut state, CONTEXT, &link(0)).unwrap_err().reason(),
             "duplicate"
         );
         assert_eq!((pool.len(), pool.next_nonce(&state, &owner)), (1, 1));
-        let chosen = pool.select(&state, CONTEXT, 10);
+        let chosen = pool.select(&mut state, CONTEXT, 10);
         assert_eq!(chosen, [link(0)]);
         state
             .apply(CONTEXT, &SignedTransaction::decode(&chosen[0]).unwrap())
             .unwrap();
-        pool.prune(&state, CONTEXT);
+        pool.prune(&mut state, CONTEXT);
         assert!(pool.is_empty());
         assert_eq!(
-            pool.add(&state, CONTEXT, &link(0)).unwrap_err().reason(),
+            pool.add(&mut state, CONTEXT, &link(0)).unwrap_err().reason(),
             "replayed"
         );
     }
 
     #[test]
     fn what_cannot_be_taken_is_refused_by_reason() {
-        let (mut pool, state) = (Mempool::default(), state());
+        let (mut pool, mut state) = (Mempool::default(), state());
         let claim = |nonce| tx(nonce, Action::Claim { licence: 1 });
         assert_eq!(
-            pool.add(&state, CONTEXT, b"garbage").unwrap_err().reason(),
+            pool.add(&mut state, CONTEXT, b"garbage").unwrap_err().reason(),
             "malformed"
         );
         assert_eq!(
-            pool.add(&state, CONTEXT, &claim(0)).unwrap_err().reason(),
+            pool.add(&mut state, CONTEXT, &claim(0)).unwrap_err().reason(),
             "refused"
         );
         assert_eq!(
-            pool.add(&state, CONTEXT, &claim(MAX_PER_ACCOUNT))
+            pool.add(&mut state, CONTEXT, &claim(MAX_PER_ACCOUNT))
                 .unwrap_err()
                 .reason(),
             "ahead"
@@ -267,24 +274,24 @@ mod tests {
         let mut forged = link(0);
         let last = forged.len() - 1;
         forged[last] ^= 0xff;
-        assert!(pool.add(&state, CONTEXT, &forged).unwrap_err().is_hostile());
+        assert!(pool.add(&mut state, CONTEXT, &forged).unwrap_err().is_hostile());
         assert!(pool.is_empty());
     }
 
     #[test]
     fn a_later_nonce_waits_for_the_earlier_one_and_useless_ones_go() {
         let (mut pool, mut state) = (Mempool::default(), state());
-        pool.add(&state, CONTEXT, &tx(1, Action::Claim { licence: 1 }))
+        pool.add(&mut state, CONTEXT, &tx(1, Action::Claim { licence: 1 }))
             .unwrap();
-        assert_eq!(pool.select(&state, CONTEXT, 10), Vec::<Vec<u8>>::new());
-        pool.prune(&state, CONTEXT);
+        assert_eq!(pool.select(&mut state, CONTEXT, 10), Vec::<Vec<u8>>::new());
+        pool.prune(&mut state, CONTEXT);
         assert_eq!(pool.len(), 1, "its turn may come");
-        pool.add(&state, CONTEXT, &link(0)).unwrap();
-        assert_eq!(pool.select(&state, CONTEXT, 10).len(), 1);
+        pool.add(&mut state, CONTEXT, &link(0)).unwrap();
+        assert_eq!(pool.select(&mut state, CONTEXT, 10).len(), 1);
         state
             .apply(CONTEXT, &SignedTransaction::decode(&link(0)).unwrap())
             .unwrap();
-        pool.prune(&state, CONTEXT);
+        pool.prune(&mut state, CONTEXT);
         assert!(pool.is_empty(), "nothing to claim, so the claim is dropped");
     }
 }

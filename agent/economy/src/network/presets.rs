@@ -8,9 +8,6 @@ use super::{
     Tier,
 };
 
-/// The presets.
-pub(super) const NAMES: [&str; 4] = ["mainnet", "testnet", "devnet", "local"];
-
 const NOBODY: EthAddress = EthAddress::new([0; 20]);
 const DAY_MS: u64 = 86_400_000;
 const HOUR_MS: u64 = 3_600_000;
@@ -141,6 +138,9 @@ fn jobs() -> JobParams {
 }
 
 impl NetworkParams {
+    /// Names of the presets.
+    pub const PRESETS: [&str; 4] = ["mainnet", "testnet", "devnet", "local"];
+
     /// The constants of a network by name: `mainnet`, `testnet`, `devnet`, `local`. Addresses of wallets are those of
     /// nobody; a network sets its own in its genesis.
     ///

@@ -102,7 +102,7 @@ impl State {
         self.roots().hash()
     }
 
-    /// What was committed since the last call, to be stored.
+    /// What changed since the last call, to be stored; also what is not committed yet.
     pub fn take_changes(&mut self) -> Vec<StoredRecord> {
         let mut changes = Vec::new();
         for (name, table) in self.tables() {
@@ -147,6 +147,17 @@ impl State {
     }
 }
 
+impl State {
+    /// Takes back everything that is not committed: after a panic inside a block, whose savepoints stayed open.
+    pub fn recover(&mut self) {
+        for (_, table) in self.tables() {
+            while table.is_open() {
+                table.rollback();
+            }
+        }
+    }
+}
+
 impl Journal for State {
     fn begin(&mut self) {
         for (_, table) in self.tables() {
@@ -164,5 +175,9 @@ impl Journal for State {
         for (_, table) in self.tables() {
             table.rollback();
         }
+    }
+
+    fn is_open(&self) -> bool {
+        self.next_epoch.is_open()
     }
 }
