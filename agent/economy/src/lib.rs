@@ -8,6 +8,7 @@
 //! node deeds, sales, escrow and burn join them as modules beside [`licence`](Licence) and [`reward`].
 
 pub mod bank;
+pub mod deeds;
 mod licence;
 mod links;
 pub mod merkle;

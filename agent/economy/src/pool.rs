@@ -442,6 +442,10 @@ impl Journal for Pool {
         self.shares.begin();
     }
 
+    fn is_open(&self) -> bool {
+        self.reserves.is_open()
+    }
+
     fn commit(&mut self) {
         self.reserves.commit();
         self.shares.commit();
