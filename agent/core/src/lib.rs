@@ -9,7 +9,7 @@ mod epoch;
 mod genesis;
 
 pub use address::{AddressError, EthAddress, NodeAddress};
-pub use alloy_primitives::U256;
+pub use alloy_primitives::{U256, U512};
 pub use amount::{AmountError, format_r1, parse_wei, wei};
 pub use canonical::{CanonicalError, CanonicalLimits, FloatForm, canonical_json, python_float};
 pub use container::{ContainerStatus, ExitRecord, ShimReply, ShimRequest, ShimState};

@@ -294,10 +294,6 @@ impl Journal for Bank {
         self.accounts.rollback();
         self.totals.rollback();
     }
-
-    fn is_open(&self) -> bool {
-        self.accounts.is_open() || self.totals.is_open()
-    }
 }
 
 #[cfg(test)]

@@ -9,12 +9,14 @@
 
 pub mod bank;
 pub mod deeds;
+pub mod fixed;
 mod licence;
 mod links;
 pub mod merkle;
 mod network;
 mod params;
 pub mod pool;
+pub mod release;
 pub mod reward;
 pub mod sale;
 mod signature;

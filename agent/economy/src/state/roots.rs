@@ -176,8 +176,4 @@ impl Journal for State {
             table.rollback();
         }
     }
-
-    fn is_open(&self) -> bool {
-        self.next_epoch.is_open()
-    }
 }
