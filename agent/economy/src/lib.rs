@@ -7,6 +7,7 @@
 //! These are the first rooms: node-deed (ND) licences, linking, Proof-of-Availability credit and claim. Master
 //! node deeds, sales, escrow and burn join them as modules beside [`licence`](Licence) and [`reward`].
 
+pub mod adoption;
 pub mod bank;
 pub mod deeds;
 pub mod fixed;

@@ -18,14 +18,22 @@ fn fixed(raw: U256) -> Result<Fixed, FixedError> {
     Fixed::from_raw(raw).ok_or(FixedError::AddOverflow(Fixed::ZERO, Fixed::ZERO))
 }
 
-/// The part of the plateau that is released `x` epochs after mining began: `1 / (1 + exp(-((x - mid) / L * k)))`. After
-/// the last epoch of the curve it stays as it is.
+/// The part of the plateau that is released `x` epochs after mining began: the curve, which after its last epoch stays as
+/// it is.
 ///
 /// # Errors
 /// [`FixedError`] for parameters out of range.
 pub fn fraction(params: &MndParams, x: u64) -> Result<Fixed, FixedError> {
+    curve(params, x.min(params.mining_epochs))
+}
+
+/// The logistic curve: `1 / (1 + exp(-((x - mid) / L * k)))`.
+///
+/// # Errors
+/// [`FixedError`] for parameters out of range.
+pub fn curve(params: &MndParams, x: u64) -> Result<Fixed, FixedError> {
     let length = Fixed::from_integer(params.mining_epochs);
-    let x = Fixed::from_integer(x.min(params.mining_epochs));
+    let x = Fixed::from_integer(x);
     let middle = length.mul(fixed(params.middle)?)?;
     let exponent = x.sub(middle)?.div(length)?.mul(fixed(params.steepness)?)?;
     let power = Fixed::ZERO.sub(exponent)?.exp()?;

@@ -83,3 +83,50 @@ pub fn amount(value: &Value) -> Result<U256, String> {
 pub fn integer(value: &Value) -> Result<u64, String> {
     u64::try_from(amount(value)?).map_err(|_| format!("{value} is above 64 bits"))
 }
+
+/// The columns of a table whose rows are lists.
+#[derive(Debug)]
+pub struct Columns<'a>(Vec<&'a str>);
+
+impl<'a> Columns<'a> {
+    /// The columns that `columns` names.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub fn of(value: &'a Value) -> Result<Self, String> {
+        let names = list(field(value, "columns")?)?.iter().filter_map(Value::as_str);
+        Ok(Self(names.collect()))
+    }
+
+    /// True if there is such a column.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains(&name)
+    }
+
+    /// The value of a column.
+    ///
+    /// # Errors
+    /// If the row has no such column.
+    pub fn get<'v>(&self, row: &'v Value, name: &str) -> Result<&'v Value, String> {
+        let index = self.0.iter().position(|column| *column == name);
+        index
+            .and_then(|index| row.get(index))
+            .ok_or_else(|| format!("column {name:?} is missing"))
+    }
+
+    /// The value of a column of amounts.
+    ///
+    /// # Errors
+    /// If the row has no such column, or something else in it.
+    pub fn amount(&self, row: &Value, name: &str) -> Result<U256, String> {
+        amount(self.get(row, name)?)
+    }
+
+    /// The value of a column of small numbers.
+    ///
+    /// # Errors
+    /// If the row has no such column, or something else in it.
+    pub fn integer(&self, row: &Value, name: &str) -> Result<u64, String> {
+        integer(self.get(row, name)?)
+    }
+}
