@@ -128,6 +128,10 @@ fn last<V: Clone + serde::Serialize>(
 }
 
 impl Journal for Adoption {
+    fn is_open(&self) -> bool {
+        self.sold.is_open()
+    }
+
     fn begin(&mut self) {
         self.sold.begin();
         self.volume.begin();

@@ -280,6 +280,10 @@ impl Bank {
 }
 
 impl Journal for Bank {
+    fn is_open(&self) -> bool {
+        self.accounts.is_open()
+    }
+
     fn begin(&mut self) {
         self.accounts.begin();
         self.totals.begin();

@@ -25,12 +25,12 @@ pub trait Journal {
     fn commit(&mut self);
     /// Takes back what changed since the last savepoint, and forgets it.
     fn rollback(&mut self);
+    /// True while a savepoint is set.
+    fn is_open(&self) -> bool;
 }
 
 /// A table of the ledger whatever its types: what storing, hashing and proving need.
 pub trait Stored: Journal {
-    /// True while a savepoint is set.
-    fn is_open(&self) -> bool;
     /// Brings the tree up to date and returns `(number of positions, root)`.
     fn root(&mut self) -> (u64, Hash);
     /// What changed since the last call, encoded, to be stored; also what is not committed yet, so that it can be stored
@@ -100,6 +100,10 @@ impl<T: PartialEq> PartialEq for Var<T> {
 impl<T: Eq> Eq for Var<T> {}
 
 impl<T: Clone> Journal for Var<T> {
+    fn is_open(&self) -> bool {
+        !self.savepoints.is_empty()
+    }
+
     fn begin(&mut self) {
         self.savepoints.push(self.journal.len());
     }
@@ -124,10 +128,6 @@ impl<T: Clone> Journal for Var<T> {
 }
 
 impl<T: Clone + Serialize + DeserializeOwned> Stored for Var<T> {
-    fn is_open(&self) -> bool {
-        !self.savepoints.is_empty()
-    }
-
     fn root(&mut self) -> (u64, Hash) {
         (1, record_leaf(&(), &self.value))
     }
@@ -341,10 +341,6 @@ where
     K: Ord + Clone + Serialize + DeserializeOwned,
     V: Clone + Serialize + DeserializeOwned,
 {
-    fn is_open(&self) -> bool {
-        !self.savepoints.is_empty()
-    }
-
     fn root(&mut self) -> (u64, Hash) {
         if !self.stale.is_empty() {
             let mut stale = std::mem::take(&mut self.stale);
@@ -392,6 +388,10 @@ where
 }
 
 impl<K: Ord + Clone + Serialize, V: Clone + Serialize> Journal for Table<K, V> {
+    fn is_open(&self) -> bool {
+        !self.savepoints.is_empty()
+    }
+
     fn begin(&mut self) {
         self.savepoints.push(self.journal.len());
     }

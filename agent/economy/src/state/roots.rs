@@ -159,6 +159,10 @@ impl State {
 }
 
 impl Journal for State {
+    fn is_open(&self) -> bool {
+        self.next_epoch.is_open()
+    }
+
     fn begin(&mut self) {
         for (_, table) in self.tables() {
             table.begin();
