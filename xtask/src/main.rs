@@ -1,7 +1,8 @@
-//! Project tasks: `cargo xtask up | test | ebpf | bench`. Depends on little, so that it builds in seconds.
+//! Project tasks: `cargo xtask up | test | ebpf | bench | fuzz`. Depends on little, so that it builds in seconds.
 
 mod bench;
 mod ebpf;
+mod fuzz;
 mod interrupt;
 mod options;
 mod packages;
@@ -18,6 +19,7 @@ Project tasks of r1-agent.
   cargo xtask test    check everything that is promised
   cargo xtask ebpf    rebuild the BPF object in ebpf/prebuilt (--check: prove it equal to its sources)
   cargo xtask bench   probe | start | idle | all: figures beside a peer's, in one run
+  cargo xtask fuzz    <target>: random inputs, led by the code they reach, until one fails
 
 Examples:
   cargo xtask up                                 4 oracles, 2 workers, epochs of 60 s
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         "test" => test::run(rest),
         "ebpf" => ebpf::run(rest).map(|()| ExitCode::SUCCESS),
         "bench" => bench::run(rest),
+        "fuzz" => fuzz::run(rest),
         "help" | "--help" | "-h" => {
             println!("{HELP}");
             Ok(ExitCode::SUCCESS)

@@ -90,6 +90,13 @@ pub const PODMAN: &[Need] = &[Need {
     is_there: || on_path("podman"),
 }];
 
+/// What the fuzz targets need besides.
+pub const FUZZ: &[Need] = &[Need {
+    package: "g++",
+    reason: "compiles libFuzzer",
+    is_there: || on_path("c++"),
+}];
+
 /// What the idle benchmark compares with.
 pub const IDLE_BENCH: &[Need] = &[Need {
     package: "prometheus-node-exporter",
