@@ -253,7 +253,7 @@ fn search(target: &Target, places: &Places, minutes: usize) -> Result<bool, Stri
     Ok(false)
 }
 
-/// The smallest set of inputs with the coverage of all that is known becomes the corpus of the project.
+/// The smallest set of inputs that reaches the edges of all that are known becomes the corpus of the project.
 fn minimise(target: &Target, places: &Places) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("{}: {error}", target.name);
     let fresh = places.found.with_extension("minimised");
@@ -261,7 +261,7 @@ fn minimise(target: &Target, places: &Places) -> Result<(), String> {
     let _ = fs::remove_dir_all(&fresh);
     fs::create_dir_all(&fresh).map_err(failed)?;
     let status = program(target, places)
-        .args(["-merge=1", "-set_cover_merge=1"])
+        .args(["-merge=1", "-set_cover_merge=1", "-use_counters=0"])
         .args([&fresh, &places.corpus, &places.found])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
