@@ -10,6 +10,7 @@ pub use refusal::SaleRefusal;
 
 use crate::{
     Mode, Moment, NdParams, Tier,
+    adoption::Adoption,
     bank::{Asset, Bank, Burn, holder},
     deeds::NodeDeeds,
     pool::{Amounts, Exchange, PoolRefusal},
@@ -88,6 +89,8 @@ pub struct Desk<'a, X> {
     pub bank: &'a mut Bank,
     /// Where R1 becomes USDC.
     pub exchange: &'a mut X,
+    /// Who counts the licences that are sold.
+    pub adoption: &'a mut Adoption,
 }
 
 /// What a purchase did.
@@ -164,8 +167,7 @@ impl Sale {
             .ok_or(SaleRefusal::SoldOut)
     }
 
-    /// Sells licences. `verify` checks the oracle's signature over buyer, invoice, limit and tax. The caller tells the
-    /// adoption oracle how many were sold.
+    /// Sells licences. `verify` checks the oracle's signature over buyer, invoice, limit and tax.
     ///
     /// # Errors
     /// A [`SaleRefusal`].
@@ -212,6 +214,7 @@ impl Sale {
             }
         }
         self.advance(tier, count);
+        desk.adoption.record_sale(desk.at.epoch, count)?;
         Ok(bought)
     }
 

@@ -2,7 +2,7 @@
 
 use r1_core::{EthAddress, U256};
 
-use crate::{bank::BankRefusal, deeds::DeedRefusal, pool::PoolRefusal};
+use crate::{adoption::AdoptionRefusal, bank::BankRefusal, deeds::DeedRefusal, pool::PoolRefusal};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -79,6 +79,9 @@ pub enum SaleRefusal {
     /// The bank refuses.
     #[error(transparent)]
     Bank(#[from] BankRefusal),
+    /// The count of sold licences refuses.
+    #[error(transparent)]
+    Adoption(#[from] AdoptionRefusal),
     /// An amount left 256 bits.
     #[error("sale: {0} overflows")]
     Overflow(&'static str),
@@ -103,6 +106,7 @@ impl SaleRefusal {
             Self::Deed(refusal) => refusal.revert(),
             Self::Pool(refusal) => refusal.revert(),
             Self::Bank(refusal) => refusal.revert(),
+            Self::Adoption(refusal) => refusal.revert(),
             Self::Overflow(_) => "panic 0x11".to_owned(),
         }
     }

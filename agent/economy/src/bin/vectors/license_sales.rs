@@ -4,6 +4,7 @@
 use r1_core::{EthAddress, U256};
 use r1_economy::{
     Mode, Moment, NdParams, NetworkParams,
+    adoption::Adoption,
     bank::{Asset, Bank, Mint, holder},
     deeds::NodeDeeds,
     pool::{Amounts, Exchange, Pool, PoolRefusal, Provided},
@@ -127,7 +128,7 @@ struct World<X> {
     sale: Sale,
     deeds: NodeDeeds,
     exchange: X,
-    sold: u64,
+    adoption: Adoption,
 }
 
 /// What a row measures as a difference.
@@ -192,7 +193,7 @@ impl<X: Market> World<X> {
             sale: Sale::default(),
             deeds: NodeDeeds::default(),
             exchange,
-            sold: 0,
+            adoption: Adoption::default(),
         })
     }
 
@@ -216,6 +217,7 @@ impl<X: Market> World<X> {
         self.bank.begin();
         self.sale.begin();
         self.deeds.begin();
+        self.adoption.begin();
         self.exchange.begin();
         let mut desk = Desk {
             nd: &self.nd,
@@ -226,20 +228,22 @@ impl<X: Market> World<X> {
             },
             bank: &mut self.bank,
             exchange: &mut self.exchange,
+            adoption: &mut self.adoption,
         };
         let outcome = self
             .sale
             .buy(&mut desk, &mut self.deeds, order, &mut || Ok(FOUNDER));
-        if let Ok(bought) = &outcome {
-            self.sold += bought.count;
+        if outcome.is_ok() {
             self.bank.commit();
             self.sale.commit();
             self.deeds.commit();
+            self.adoption.commit();
             self.exchange.commit();
         } else {
             self.bank.rollback();
             self.sale.rollback();
             self.deeds.rollback();
+            self.adoption.rollback();
             self.exchange.rollback();
         }
         outcome
@@ -336,7 +340,7 @@ impl<X: Market> World<X> {
             "r1IsToken0": r1_first(row),
             "tierAfter": self.sale.progress.tier.to_string(),
             "events": events(order, bought),
-            "adoptionOracleTotalSold": self.sold.to_string(),
+            "adoptionOracleTotalSold": self.adoption.sold_at(u64::MAX).to_string(),
         });
         match ours {
             Value::Object(ours) => Ok(ours),
