@@ -9,11 +9,13 @@
 
 pub mod adoption;
 pub mod bank;
+pub mod controller;
 pub mod deeds;
 pub mod fixed;
 mod licence;
 mod links;
 pub mod merkle;
+pub mod message;
 mod network;
 mod params;
 pub mod pool;
