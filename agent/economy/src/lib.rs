@@ -16,6 +16,7 @@ mod licence;
 mod links;
 pub mod merkle;
 pub mod message;
+pub mod mnd;
 mod network;
 mod params;
 pub mod pool;
