@@ -239,6 +239,9 @@ fn search(target: &Target, places: &Places, minutes: usize) -> Result<bool, Stri
     }
     let last = lines.len().saturating_sub(SHOWN_LINES);
     lines[last..].iter().for_each(|line| println!("{line}"));
+    if let Some(panic) = &seen.panic {
+        println!("{}: {panic}", target.name);
+    }
     match &seen.artifact {
         Some(path) => println!(
             "{name}: FAILED after {seen}; the input is {path}\n   again: cargo xtask fuzz {name} --input {path}",
@@ -309,11 +312,21 @@ struct Seen {
     edges: u64,
     kept: u64,
     artifact: Option<String>,
+    /// What the target said when it failed: place and words.
+    panic: Option<String>,
+    panic_follows: bool,
 }
 
 impl Seen {
     /// Takes up a line: `#8192 NEW cov: 120 ft: 340 corp: 45/1Kb ...`, or where a failed input was written.
     fn read(&mut self, line: &str) {
+        if std::mem::take(&mut self.panic_follows) {
+            self.panic = self.panic.take().map(|place| format!("{place} {line}"));
+        }
+        if let Some((_, place)) = line.split_once("panicked at ").filter(|_| self.panic.is_none()) {
+            self.panic = Some(place.to_owned());
+            self.panic_follows = true;
+        }
         if let Some((_, path)) = line.split_once("Test unit written to ") {
             self.artifact = Some(path.trim().to_owned());
         }
@@ -365,6 +378,8 @@ mod tests {
             "#8192\tNEW    cov: 120 ft: 340 corp: 45/1289b lim: 4 exec/s: 4096 rss: 28Mb L: 3/12 MS: 1 ChangeBit-",
             "#16384\tpulse  corp: 46/1Kb lim: 6 exec/s: 5461 rss: 28Mb",
             "thread '<unnamed>' panicked at fuzz_targets/economy.rs:9:5:",
+            "supply above the cap",
+            "stack backtrace:",
             "artifact_prefix='a/'; Test unit written to a/crash-00ff",
             "stat::number_of_executed_units: 16400",
         ] {
@@ -375,6 +390,8 @@ mod tests {
             edges: 120,
             kept: 46,
             artifact: Some("a/crash-00ff".into()),
+            panic: Some("fuzz_targets/economy.rs:9:5: supply above the cap".into()),
+            panic_follows: false,
         };
         assert_eq!(seen, expected);
     }

@@ -18,7 +18,7 @@ Project tasks of r1-agent.
   cargo xtask up      start a local network: measured, agreed upon and paid (Ctrl-C ends it)
   cargo xtask test    check everything that is promised
   cargo xtask ebpf    rebuild the BPF object in ebpf/prebuilt (--check: prove it equal to its sources)
-  cargo xtask bench   probe | start | idle | all: figures beside a peer's, in one run
+  cargo xtask bench   probe | start | idle | economy | all: figures beside a peer's, in one run
   cargo xtask fuzz    <target>: random inputs, led by the code they reach, until one fails
 
 Examples:

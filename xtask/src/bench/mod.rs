@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: figures beside a peer's, in one run.
 
+mod economy;
 mod idle;
 
 use std::process::ExitCode;
@@ -13,9 +14,10 @@ cargo xtask bench <name> [--json]
           pipe ping-pong with the probes on
   start   create-to-exit of `true`: r1-runc, crun and runc side by side
   idle    RSS and CPU of idle r1d and r1-hostd beside prometheus-node-exporter, and the CPU of one scrape of each
+  economy epoch credit, claims and Merkle roots at 10,000 to 1,000,000 licences: time, memory, growth
   all     all of them
 
-Figures need root and a quiet machine; each run prints ratios, which hold better than single times.";
+Figures need a quiet machine, all but economy also root; each run prints ratios, which hold better than single times.";
 
 /// Runs the task.
 ///
@@ -37,9 +39,13 @@ pub fn run(arguments: &[String]) -> Result<ExitCode, String> {
         "probe" => probe(json),
         "start" => start(json),
         "idle" => idle(json),
-        "all" => probe(json).and_then(|()| start(json)).and_then(|()| idle(json)),
+        "economy" => economy::run(json),
+        "all" => probe(json)
+            .and_then(|()| start(json))
+            .and_then(|()| idle(json))
+            .and_then(|()| economy::run(json)),
         other => Err(format!(
-            "there is no benchmark {other:?}; probe, start, idle and all are there"
+            "there is no benchmark {other:?}; probe, start, idle, economy and all are there"
         )),
     }?;
     Ok(ExitCode::SUCCESS)
