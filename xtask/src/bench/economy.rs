@@ -47,7 +47,7 @@ fn steps(run: &Value) -> impl Iterator<Item = &Value> {
 fn print(runs: &[Value]) {
     println!(
         "{:<30} {:>9} {:>9} {:>9} {:>11} {:>12} {:>9} {:>7}",
-        "STEP", "SIZE", "WALL s", "CPU s", "CPU us EACH", "GROWN MiB", "PEAK MiB", "GROWTH"
+        "STEP", "SIZE", "WALL s", "CPU s", "us EACH", "GROWN MiB", "PEAK MiB", "GROWTH"
     );
     let names = runs.first().into_iter().flat_map(steps);
     for (index, name) in names.map(|step| step["name"].as_str().unwrap_or("-")).enumerate() {
@@ -57,25 +57,35 @@ fn print(runs: &[Value]) {
                 continue;
             };
             let (size, cpu) = (number(&run["size"]), number(&step["cpu_s"]));
+            let cost = if cpu < TICKS_S {
+                number(&step["wall_s"])
+            } else {
+                cpu
+            };
             println!(
                 "{:<30} {:>9} {:>9.4} {:>9.4} {:>11.3} {:>12.1} {:>9.1} {:>7}",
                 name,
                 size,
                 number(&step["wall_s"]),
                 cpu,
-                cpu / number(&step["count"]).max(1.0) * 1e6,
+                cost / number(&step["count"]).max(1.0) * 1e6,
                 number(&step["grown_bytes"]) / MIB,
                 number(&step["peak_bytes"]) / MIB,
-                before.map_or("-".into(), |before| format!("{:.2}", growth(before, (size, cpu)))),
+                before.map_or("-".into(), |before| format!(
+                    "{:.2}",
+                    growth(before, (size, cost))
+                )),
             );
-            before = Some((size, cpu));
+            before = Some((size, cost));
         }
     }
     println!(
-        "GROWTH: CPU time against the size before, 1.00 = in proportion to the size, 0.10 = independent of it."
+        "us EACH and GROWTH: from CPU time, or from wall time below 0.1 s. GROWTH against the size before: 1.00 = in proportion to the size, 0.10 = independent of it."
     );
 }
 
+/// Below this the kernel's count of CPU time is too coarse, seconds.
+const TICKS_S: f64 = 0.1;
 const MIB: f64 = 1024.0 * 1024.0;
 
 fn number(value: &Value) -> f64 {
