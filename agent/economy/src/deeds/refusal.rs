@@ -2,7 +2,7 @@
 
 use r1_core::{EthAddress, U256};
 
-use crate::{LicenceRef, bank::BankRefusal};
+use crate::{LicenceRef, bank::BankRefusal, controller::ControllerRefusal};
 
 /// Why a node deed refuses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -161,9 +161,9 @@ pub enum DeedRefusal {
         /// The node.
         node: EthAddress,
     },
-    /// The oracles' signatures are refused, in the contract's words.
-    #[error("oracle signatures are refused: {0}")]
-    Oracle(String),
+    /// The oracles' signatures are refused.
+    #[error(transparent)]
+    Oracle(#[from] ControllerRefusal),
     /// The bank refuses.
     #[error(transparent)]
     Bank(#[from] BankRefusal),
@@ -202,7 +202,7 @@ impl DeedRefusal {
             Self::Mismatch { .. } => "MismatchedInputArraysLength()",
             Self::MaxSupply(_) => "MaxTokenSupplyReached()",
             Self::NoConsent { .. } => "Invalid oracle signature",
-            Self::Oracle(revert) => revert,
+            Self::Oracle(refusal) => return refusal.revert(),
             Self::Bank(refusal) => return refusal.revert(),
             Self::Overflow(_) => "panic 0x11",
         }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{NetworkParams, bank::Bank};
+use crate::{NetworkParams, bank::Bank, controller::Controller};
 
 const ALICE: EthAddress = EthAddress::new([1; 20]);
 const BOB: EthAddress = EthAddress::new([2; 20]);
@@ -137,9 +137,9 @@ fn one_signature_links_several_nodes_and_lists_must_match() {
     let nodes: Vec<NodeId> = (0..3).map(node).collect();
     let refused = deeds.link_multi(&at, &mut links, &ALICE, (&ids, &nodes[..2]), &mut agreed);
     assert_eq!(refused.unwrap_err().revert(), "MismatchedInputArraysLength()");
-    let forged = &mut || Err(DeedRefusal::Oracle("Invalid oracle signature".to_owned()));
+    let forged = &mut || Err(Controller::new(1).verify(&[0; 32], &[], true).unwrap_err().into());
     let refused = deeds.link_multi(&at, &mut links, &ALICE, (&ids, &nodes), forged);
-    assert_eq!(refused.unwrap_err().revert(), "Invalid oracle signature");
+    assert_eq!(refused.unwrap_err().revert(), "Insufficient signatures");
     deeds
         .link_multi(&at, &mut links, &ALICE, (&ids, &nodes), &mut agreed)
         .unwrap();

@@ -2,7 +2,10 @@
 
 use r1_core::{EthAddress, U256};
 
-use crate::{adoption::AdoptionRefusal, bank::BankRefusal, deeds::DeedRefusal, pool::PoolRefusal};
+use crate::{
+    adoption::AdoptionRefusal, bank::BankRefusal, controller::ControllerRefusal, deeds::DeedRefusal,
+    pool::PoolRefusal,
+};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -67,9 +70,9 @@ pub enum SaleRefusal {
         /// What it must get.
         least: U256,
     },
-    /// The oracle's signature is refused, in the contract's words.
-    #[error("oracle signature is refused: {0}")]
-    Oracle(String),
+    /// The oracle's signature is refused.
+    #[error(transparent)]
+    Oracle(#[from] ControllerRefusal),
     /// The deeds refuse.
     #[error(transparent)]
     Deed(#[from] DeedRefusal),
@@ -102,7 +105,7 @@ impl SaleRefusal {
             Self::Limit { .. } => "ExceedsMintLimit()".to_owned(),
             Self::SwapFailed(_) => "SwapFailed()".to_owned(),
             Self::CompanyShort { .. } => "CompanyAmountOutOfRange()".to_owned(),
-            Self::Oracle(revert) => revert.clone(),
+            Self::Oracle(refusal) => refusal.revert(),
             Self::Deed(refusal) => refusal.revert(),
             Self::Pool(refusal) => refusal.revert(),
             Self::Bank(refusal) => refusal.revert(),
