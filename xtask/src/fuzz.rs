@@ -119,6 +119,19 @@ pub fn run(arguments: &[String]) -> Result<ExitCode, String> {
     })
 }
 
+/// Builds every target and runs its kept inputs once; true if all pass.
+///
+/// # Errors
+/// If a target does not build or start.
+pub fn corpora() -> Result<bool, String> {
+    packages::ensure(packages::FUZZ, true)?;
+    let mut sound = true;
+    for target in &TARGETS {
+        sound &= search(target, &build(target)?, 0)?;
+    }
+    Ok(sound)
+}
+
 /// The machine's triple: with it named, build scripts are not instrumented.
 fn host() -> Result<String, String> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());

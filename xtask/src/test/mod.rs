@@ -12,7 +12,7 @@ use std::{
 
 use self::count::Count;
 use crate::{
-    ebpf,
+    ebpf, fuzz,
     options::Options,
     packages,
     programs::{build, cargo, root, target_dir},
@@ -21,7 +21,8 @@ use crate::{
 const HELP: &str = "\
 cargo xtask test: formatting, lints, all tests with their real peers.
 
-  --full          also the slower lanes: the BPF object equals its sources, podman on r1-runc, licences, duplicates
+  --full          also the slower lanes: the BPF object equals its sources, podman on r1-runc, kept inputs of
+                  the fuzz targets, licences, duplicates
   --no-install    list missing system packages and stop
 
 R1_REQUIRE_ALL=1 turns a test that skips itself into a failure.";
@@ -78,6 +79,7 @@ pub fn run(arguments: &[String]) -> Result<ExitCode, String> {
                 "r1-ebpf-common",
             ]),
         )?);
+        total.add(fuzz_inputs());
         total.add(podman()?);
         total.add(deny()?);
     }
@@ -232,6 +234,14 @@ fn doc_tests() -> Result<Count, String> {
         count.failed = 1;
     }
     Ok(count)
+}
+
+/// The fuzz targets build, and what was found worth keeping for them passes.
+fn fuzz_inputs() -> Count {
+    heading("kept inputs of the fuzz targets");
+    let checked = fuzz::corpora();
+    checked.iter_err(|error| eprintln!("{error}"));
+    Count::of(checked.unwrap_or(false))
 }
 
 /// podman drives r1-runc: the test that is ignored elsewhere, because podman is large.
