@@ -156,7 +156,6 @@ fn build(target: &Target) -> Result<Places, String> {
             "--quiet",
             "--manifest-path",
             "fuzz/Cargo.toml",
-            "--locked",
         ])
         .args(["--target", &host, "--bin", target.name, "--target-dir"])
         .arg(&products)
