@@ -2,6 +2,7 @@
 //! is not understood is a failed row.
 
 mod actors;
+mod mnd;
 mod nd;
 
 use std::{collections::BTreeMap, fmt::Display};
@@ -13,6 +14,7 @@ use r1_economy::{
     bank::{Bank, Mint},
     controller::Controller,
     deeds::NodeDeeds,
+    mnd::MasterDeeds,
     pool::{Amounts, Exchange, Pool},
     sale::Sale,
     table::Journal,
@@ -37,6 +39,7 @@ struct World {
     sale: Sale,
     adoption: Adoption,
     deeds: NodeDeeds,
+    mnd: MasterDeeds,
     links: Links,
     controller: Controller,
     at: Moment,
@@ -44,6 +47,10 @@ struct World {
     orders: u8,
     /// The deed that was last spoken of.
     nd: u64,
+    /// The master node deed that was last spoken of.
+    mnd_id: u64,
+    /// The master node deed that was last added in an epoch.
+    added: BTreeMap<u64, u64>,
     /// The node that was last named for a deed.
     nodes: BTreeMap<u64, u64>,
 }
@@ -69,6 +76,8 @@ impl World {
             .map_err(|refusal| why(&refusal))?;
         let mut controller = Controller::new(1);
         controller.add(ORACLE, 0).map_err(|refusal| why(&refusal))?;
+        let mut mnd = MasterDeeds::default();
+        mnd.found(&params.mnd, &OWNER);
         Ok(Self {
             params,
             bank,
@@ -76,6 +85,7 @@ impl World {
             sale: Sale::default(),
             adoption: Adoption::default(),
             deeds: NodeDeeds::default(),
+            mnd,
             links: Links::default(),
             controller,
             at: Moment {
@@ -84,17 +94,20 @@ impl World {
             },
             orders: 0,
             nd: 0,
+            mnd_id: 1,
+            added: BTreeMap::new(),
             nodes: BTreeMap::new(),
         })
     }
 
-    fn rooms(&mut self) -> [&mut dyn Journal; 7] {
+    fn rooms(&mut self) -> [&mut dyn Journal; 8] {
         [
             &mut self.bank,
             &mut self.pool,
             &mut self.sale,
             &mut self.adoption,
             &mut self.deeds,
+            &mut self.mnd,
             &mut self.links,
             &mut self.controller,
         ]
@@ -138,7 +151,10 @@ impl World {
 
     /// One sentence. The outer error says that it is not understood.
     fn act(&mut self, action: &str) -> Result<Outcome, String> {
-        self.act_nd(action.trim_start_matches("ND "))
+        match action.strip_prefix("MND ") {
+            Some(action) => self.act_mnd(action),
+            None => self.act_nd(action.trim_start_matches("ND ")),
+        }
     }
 
     /// Compares what the row tells of the state.
@@ -146,14 +162,19 @@ impl World {
         let row = row.as_object().ok_or("not an object")?;
         let mut compared = 0;
         for (name, theirs) in row {
+            let length = theirs.as_array().map(Vec::len);
             let ours = if matches!(name.as_str(), "after" | "note" | "epoch" | "secondsIntoEpoch") {
                 continue;
             } else if let Some(number) = between(name, "node", "Registered") {
                 Value::Bool(self.links.contains(&node(number)))
-            } else if let (Some(id), Some(6)) =
-                (between(name, "license", ""), theirs.as_array().map(Vec::len))
-            {
+            } else if let (Some(id), Some(6)) = (between(name, "license", ""), length) {
                 self.deed_row(id)?
+            } else if let (Some(id), Some(7)) = (between(name, "license", ""), length) {
+                self.master_row(id)?
+            } else if let Some(epoch) = between(name, "firstMiningEpoch_added_at_", "") {
+                self.first_mining(epoch)?
+            } else if name.starts_with("totalAssigned") {
+                Value::String(self.mnd.status.assigned.to_string())
             } else if name.starts_with("isNodeActive") {
                 Value::Bool(self.is_active())
             } else {

@@ -44,6 +44,10 @@ impl World {
             "burn" => Ok(outcome(self.burn(rest))),
             "claim" => Ok(outcome(self.claim(rest))),
             "ban" | "unban" => Ok(outcome(self.ban(verb == "ban", rest))),
+            "pause" | "unpause" if rest.starts_with("MND") => {
+                self.mnd.status.change().paused = verb == "pause";
+                Ok(Ok(()))
+            }
             "pause" | "unpause" => Ok(outcome(self.pause(verb == "pause"))),
             _ => Err(format!("action {action:?} is not understood")),
         }
