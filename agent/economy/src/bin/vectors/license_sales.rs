@@ -23,6 +23,9 @@ const ROUTER: EthAddress = EthAddress::new([0xa5; 20]);
 /// What the price of the fixed-price pair follows from: wei and micro-USDC.
 const MOCK_R1: u128 = 666_666_000_000_000_000_000_000;
 const MOCK_USDC: u128 = 200_000_000_000;
+/// What the real pool begins with.
+const START_R1: u128 = 3_000_000_000_000_000_000_000_000;
+const START_USDC: u128 = 1_500_000_000_000;
 
 /// A router that pays 0.3 unit of USDC per unit of R1 and leaves 100 units of each asset when liquidity is added.
 #[derive(Debug)]
@@ -154,12 +157,16 @@ fn mainnet() -> Result<NdParams, String> {
     Ok(nd)
 }
 
-fn pool(bank: &mut Bank, row: Option<&Value>) -> Result<Pool, String> {
+/// The pool that a row finds, made by one provider.
+fn pool(bank: &mut Bank, row: &Value) -> Result<Pool, String> {
     let mut pool = Pool::default();
-    let Some(reserves) = row.and_then(|row| row.get("reservesBefore_token0_token1")) else {
-        return Err("the first row has no reserves".to_owned());
+    let desired = match row.get("reservesBefore_token0_token1") {
+        Some(reserves) => pair(reserves, r1_first(row))?,
+        None => Amounts {
+            r1: U256::from(START_R1),
+            usdc: U256::from(START_USDC),
+        },
     };
-    let desired = pair(reserves, r1_first(row.unwrap_or(&Value::Null)))?;
     bank.mint(&FOUNDER, desired.r1, Mint::Genesis)
         .and_then(|()| bank.issue_usdc(&FOUNDER, desired.usdc))
         .map_err(|refusal| refusal.to_string())?;
@@ -195,6 +202,24 @@ impl<X: Market> World<X> {
             exchange,
             adoption: Adoption::default(),
         })
+    }
+
+    /// True if the row finds the reserves that the last one left.
+    fn goes_on(&self, row: &Value) -> Result<bool, String> {
+        match (self.exchange.reserves(), row.get("reservesBefore_token0_token1")) {
+            (Some(ours), Some(theirs)) => Ok(ours == pair(theirs, r1_first(row))?),
+            _ => Ok(true),
+        }
+    }
+
+    /// With the licences that were sold before the first row.
+    fn after_earlier_sales(mut self, row: &Value) -> Result<Self, String> {
+        let total = row.get("adoptionOracleTotalSold").map_or(Ok(0), integer)?;
+        let minted = row.get("licensesMinted").map_or(Ok(0), integer)?;
+        self.adoption
+            .record_sale(0, total.saturating_sub(minted))
+            .map_err(|refusal| refusal.to_string())?;
+        Ok(self)
     }
 
     fn measure(&self) -> Measured {
@@ -260,11 +285,12 @@ impl<X: Market> World<X> {
         self.bank
             .mint(&order.buyer, U256::from(1u128 << 120), Mint::Genesis)
             .map_err(|refusal| refusal.to_string())?;
-        let tier = self.sale.tier(&self.nd).map_err(|refusal| refusal.to_string())?;
+        // Behind the last tier a licence has no price.
+        let usd = self.sale.tier(&self.nd).map_or(0, |tier| tier.usd);
         let price = self
             .exchange
             .price()
-            .and_then(|price| licence_price(tier.usd, price))
+            .and_then(|price| licence_price(usd, price))
             .map_err(|refusal| refusal.to_string())?;
         let before = self.measure();
         let outcome = self.buy(&order);
@@ -398,20 +424,31 @@ fn compare(row: &Value, ours: &Map<String, Value>) -> Result<(), String> {
     Ok(())
 }
 
+/// Replays the rows one after the other. Where a row finds other reserves than the one before left, another deployment
+/// begins.
 fn part<X: Market>(
     name: &str,
     rows: &Value,
     report: &mut Report,
-    world: impl FnOnce(&[Value]) -> Result<World<X>, String>,
+    begin: impl Fn(&Value) -> Result<World<X>, String>,
 ) {
-    let outcome = list(rows).and_then(|rows| Ok((rows, world(rows)?)));
-    match outcome {
-        Ok((rows, mut world)) => {
-            for (index, row) in rows.iter().enumerate() {
-                report.row(format!("{name} row {index}"), world.row(index, row));
+    let rows = match list(rows) {
+        Ok(rows) => rows,
+        Err(why) => return report.fail(format!("{name}: {why}")),
+    };
+    let mut world: Option<World<X>> = None;
+    for (index, row) in rows.iter().enumerate() {
+        let outcome = (|| {
+            let same = match &world {
+                Some(world) => world.goes_on(row)?,
+                None => false,
+            };
+            if !same {
+                world = Some(begin(row)?.after_earlier_sales(row)?);
             }
-        }
-        Err(why) => report.fail(format!("{name}: {why}")),
+            world.as_mut().ok_or("no world")?.row(index, row)
+        })();
+        report.row(format!("{name} row {index}"), outcome);
     }
 }
 
@@ -426,9 +463,9 @@ pub fn check(value: &Value, report: &mut Report) {
             "mock_fixed_price" => part(name, rows, report, |_| {
                 World::new(Bank::new(U256::MAX), FixedPrice::new())
             }),
-            "real_uniswap_v2" => part(name, rows, report, |rows| {
+            "real_uniswap_v2" => part(name, rows, report, |row| {
                 let mut bank = Bank::new(U256::MAX);
-                let pool = pool(&mut bank, rows.first())?;
+                let pool = pool(&mut bank, row)?;
                 World::new(bank, pool)
             }),
             other => report.fail(format!("part {other:?} is not known")),
