@@ -19,6 +19,7 @@ pub mod message;
 pub mod mnd;
 mod network;
 mod params;
+pub mod poai;
 pub mod pool;
 pub mod release;
 pub mod reward;
