@@ -20,6 +20,7 @@ cargo xtask fuzz <target> [--minutes N]: random inputs, led by the code they rea
 
   transaction     decoding of transactions from strangers
   economy         sequences of transactions and epochs: what must hold holds after each
+  rooms           the same for the economy's parts: bank, pool, sale, licences of both kinds
   all             one after the other
 
   --minutes N     how long each target runs (default 1); 0 runs the kept inputs once
@@ -29,7 +30,7 @@ cargo xtask fuzz <target> [--minutes N]: random inputs, led by the code they rea
 A crash is saved in fuzz/artifacts/<target>/ and named; the exit code is then 1. New inputs of a run stay beside the
 build products and the next run goes on from them.";
 
-const TARGETS: [Target; 2] = [
+const TARGETS: [Target; 3] = [
     Target {
         name: "transaction",
         // A little more than the longest that is looked at.
@@ -37,6 +38,10 @@ const TARGETS: [Target; 2] = [
     },
     Target {
         name: "economy",
+        max_len: 1024,
+    },
+    Target {
+        name: "rooms",
         max_len: 1024,
     },
 ];
