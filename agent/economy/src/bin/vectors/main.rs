@@ -15,6 +15,7 @@ mod poai_allocation;
 mod poai_consensus;
 mod poai_job_types;
 mod poai_lifecycle;
+mod poai_world;
 mod price_tiers;
 mod report;
 mod sd59x18_primitives;
