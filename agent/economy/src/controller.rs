@@ -246,7 +246,10 @@ mod tests {
         let mut controller = Controller::new(1);
         controller.add(oracle, 5).unwrap();
         assert_eq!(controller.add(oracle, 5), Err(ControllerRefusal::Known(oracle)));
-        assert_eq!(controller.verify(&hash, &[signature.clone()], true), Ok(oracle));
+        assert_eq!(
+            controller.verify(&hash, std::slice::from_ref(&signature), true),
+            Ok(oracle)
+        );
         assert_eq!(controller.oracles.get(&oracle).unwrap().signatures, 1);
         controller.remove(&oracle).unwrap();
         let refused = controller.verify(&hash, &[signature], true).unwrap_err();

@@ -135,7 +135,7 @@ impl Fixed {
     ///
     /// # Errors
     /// [`FixedError::AddOverflow`].
-    pub fn add(self, other: Self) -> Result<Self, FixedError> {
+    pub fn checked_add(self, other: Self) -> Result<Self, FixedError> {
         let overflow = FixedError::AddOverflow(self, other);
         if self.negative == other.negative {
             let sum = self.magnitude.checked_add(other.magnitude).ok_or(overflow)?;
@@ -153,15 +153,15 @@ impl Fixed {
     ///
     /// # Errors
     /// [`FixedError::AddOverflow`].
-    pub fn sub(self, other: Self) -> Result<Self, FixedError> {
-        self.add(other.negate())
+    pub fn checked_sub(self, other: Self) -> Result<Self, FixedError> {
+        self.checked_add(other.negate())
     }
 
     /// Product.
     ///
     /// # Errors
     /// [`FixedError::MulInputTooSmall`], [`FixedError::MulOverflow`].
-    pub fn mul(self, other: Self) -> Result<Self, FixedError> {
+    pub fn checked_mul(self, other: Self) -> Result<Self, FixedError> {
         if self.is_least() || other.is_least() {
             return Err(FixedError::MulInputTooSmall(self, other));
         }
@@ -176,7 +176,7 @@ impl Fixed {
     ///
     /// # Errors
     /// [`FixedError::DivInputTooSmall`], [`FixedError::DivOverflow`], [`FixedError::DivByZero`].
-    pub fn div(self, other: Self) -> Result<Self, FixedError> {
+    pub fn checked_div(self, other: Self) -> Result<Self, FixedError> {
         if self.is_least() || other.is_least() {
             return Err(FixedError::DivInputTooSmall(self, other));
         }

@@ -34,10 +34,13 @@ pub fn fraction(params: &MndParams, x: u64) -> Result<Fixed, FixedError> {
 pub fn curve(params: &MndParams, x: u64) -> Result<Fixed, FixedError> {
     let length = Fixed::from_integer(params.mining_epochs);
     let x = Fixed::from_integer(x);
-    let middle = length.mul(fixed(params.middle)?)?;
-    let exponent = x.sub(middle)?.div(length)?.mul(fixed(params.steepness)?)?;
-    let power = Fixed::ZERO.sub(exponent)?.exp()?;
-    Fixed::ONE.div(Fixed::ONE.add(power)?)
+    let middle = length.checked_mul(fixed(params.middle)?)?;
+    let exponent = x
+        .checked_sub(middle)?
+        .checked_div(length)?
+        .checked_mul(fixed(params.steepness)?)?;
+    let power = Fixed::ZERO.checked_sub(exponent)?.exp()?;
+    Fixed::ONE.checked_div(Fixed::ONE.checked_add(power)?)
 }
 
 /// What a licence would release per epoch at the top of the curve: `assigned / sum of the curve`.
@@ -45,7 +48,7 @@ pub fn curve(params: &MndParams, x: u64) -> Result<Fixed, FixedError> {
 /// # Errors
 /// [`FixedError`] for parameters out of range.
 pub fn plateau(params: &MndParams, assigned: U256) -> Result<Fixed, FixedError> {
-    fixed(assigned)?.div(fixed(params.plateau)?)
+    fixed(assigned)?.checked_div(fixed(params.plateau)?)
 }
 
 /// What an MND releases in one epoch at full availability and adoption, wei, given the epoch's [`fraction`].
@@ -53,7 +56,7 @@ pub fn plateau(params: &MndParams, assigned: U256) -> Result<Fixed, FixedError> 
 /// # Errors
 /// [`FixedError`] for parameters out of range.
 pub fn mnd_release(params: &MndParams, assigned: U256, fraction: Fixed) -> Result<U256, FixedError> {
-    Ok(plateau(params, assigned)?.mul(fraction)?.magnitude())
+    Ok(plateau(params, assigned)?.checked_mul(fraction)?.magnitude())
 }
 
 /// What the GND releases in one epoch at full availability and adoption, wei.

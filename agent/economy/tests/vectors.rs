@@ -5,6 +5,7 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use r1_core::{EpochClock, Genesis, GenesisLicence, GenesisOracle, NodeAddress, U256, parse_wei};
@@ -147,5 +148,50 @@ fn rewards_are_the_contracts_to_the_wei() {
         if claimed.is_zero() {
             assert_eq!(live_through(&values), wei(&case["rewards"]), "{case}");
         }
+    }
+}
+
+#[test]
+fn every_row_of_every_file_is_what_the_contracts_did() {
+    if vectors(
+        "every_row_of_every_file_is_what_the_contracts_did",
+        "nd_rewards.json",
+    )
+    .is_none()
+    {
+        return;
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_vectors"))
+        .arg(folder().unwrap())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    assert!(text.trim_end().ends_with(" 0 failed"), "{text}");
+}
+
+#[test]
+fn a_row_that_is_changed_fails_and_a_folder_without_files_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = || {
+        Command::new(env!("CARGO_BIN_EXE_vectors"))
+            .arg(folder.path())
+            .output()
+            .unwrap()
+    };
+    assert_eq!(run().status.code(), Some(2));
+    let rows = |price: &str| format!(r#"{{"table": [{{"jobType": 1, "pricePerEpoch_usdc6": "{price}"}}]}}"#);
+    for (price, code, end) in [
+        ("375000", 0, "1 passed, 0 failed"),
+        ("375001", 1, "0 passed, 1 failed"),
+    ] {
+        fs::write(folder.path().join("poai_job_types.json"), rows(price)).unwrap();
+        let output = run();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(
+            (output.status.code(), text.trim_end().lines().last()),
+            (Some(code), Some(end)),
+            "{text}"
+        );
     }
 }

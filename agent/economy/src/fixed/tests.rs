@@ -44,19 +44,22 @@ fn known_values() {
         raw("133084258667509499441").exp().unwrap_err().revert(),
         "PRBMath_SD59x18_Exp_InputTooBig"
     );
-    assert_eq!(Fixed::ONE.div(Fixed::ZERO).unwrap_err().revert(), "panic 0x12");
+    assert_eq!(
+        Fixed::ONE.checked_div(Fixed::ZERO).unwrap_err().revert(),
+        "panic 0x12"
+    );
     let least = Fixed::from_parts(true, U256::from(1) << 255).unwrap();
     assert_eq!(
-        least.mul(Fixed::ONE).unwrap_err().revert(),
+        least.checked_mul(Fixed::ONE).unwrap_err().revert(),
         "PRBMath_SD59x18_Mul_InputTooSmall"
     );
     let most = Fixed::from_raw(U256::MAX >> 1).unwrap();
     assert_eq!(
-        most.mul(most).unwrap_err().revert(),
+        most.checked_mul(most).unwrap_err().revert(),
         "PRBMath_SD59x18_Mul_Overflow"
     );
     assert_eq!(
-        most.div(raw("1")).unwrap_err().revert(),
+        most.checked_div(raw("1")).unwrap_err().revert(),
         "PRBMath_SD59x18_Div_Overflow"
     );
     assert_eq!(FACTORS[0], U256::from(0x1_6A09_E667_F3BC_C909_u128));
@@ -89,11 +92,11 @@ proptest! {
             let m = num::BigInt::from(num::BigUint::from_bytes_be(&f.magnitude().to_be_bytes::<32>()));
             if f.is_negative() { -m } else { m }
         };
-        prop_assert_eq!(read(fixed(a).mul(fixed(b)).unwrap()), big(a) * big(b) / big(UNIT.into()));
+        prop_assert_eq!(read(fixed(a).checked_mul(fixed(b)).unwrap()), big(a) * big(b) / big(UNIT.into()));
         if b != 0 {
-            prop_assert_eq!(read(fixed(a).div(fixed(b)).unwrap()), big(a) * big(UNIT.into()) / big(b));
+            prop_assert_eq!(read(fixed(a).checked_div(fixed(b)).unwrap()), big(a) * big(UNIT.into()) / big(b));
         }
-        prop_assert_eq!(read(fixed(a).add(fixed(b)).unwrap()), big(a) + big(b));
-        prop_assert_eq!(read(fixed(a).sub(fixed(b)).unwrap()), big(a) - big(b));
+        prop_assert_eq!(read(fixed(a).checked_add(fixed(b)).unwrap()), big(a) + big(b));
+        prop_assert_eq!(read(fixed(a).checked_sub(fixed(b)).unwrap()), big(a) - big(b));
     }
 }

@@ -36,9 +36,9 @@ pub fn decide(mode: Mode, oracles: usize, sets: &[Hash]) -> Decision {
     // The first of the most frequent: `max_by_key` would give the last.
     let most = sets.iter().map(votes).max().unwrap_or_default();
     match mode {
-        Mode::Compat if sets.len() < oracles / 2 + 1 => Decision::Waiting,
+        Mode::Compat if sets.len() <= oracles / 2 => Decision::Waiting,
         Mode::Compat => match sets.iter().find(|set| votes(set) == most) {
-            Some(set) if most >= oracles / 3 + 1 => agreed(set),
+            Some(set) if most > oracles / 3 => agreed(set),
             _ => Decision::Split,
         },
         Mode::Strict if most > oracles / 2 || (sets.len() >= oracles && most > 0) => sets

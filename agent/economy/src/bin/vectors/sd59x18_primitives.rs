@@ -18,8 +18,8 @@ fn compute(operation: &str, operands: &[Fixed]) -> Result<Result<Fixed, FixedErr
     match (operation, operands) {
         ("exp", [x]) => Ok(x.exp()),
         ("exp2", [x]) => Ok(x.exp2()),
-        ("mul", [x, y]) => Ok(x.mul(*y)),
-        ("div", [x, y]) => Ok(x.div(*y)),
+        ("mul", [x, y]) => Ok(x.checked_mul(*y)),
+        ("div", [x, y]) => Ok(x.checked_div(*y)),
         _ => Err(format!(
             "operation {operation:?} with {} operands is unknown",
             operands.len()
