@@ -1,4 +1,5 @@
-//! What the ledger's rules cost at 10,000, 100,000 and 1,000,000 licences, and whether the cost grows in proportion.
+//! What the ledger's rules cost at 10,000, 100,000 and 1,000,000 licences and a tenth as many
+//! jobs, and whether the cost grows in proportion.
 
 use std::process::Stdio;
 
@@ -46,8 +47,8 @@ fn steps(run: &Value) -> impl Iterator<Item = &Value> {
 
 fn print(runs: &[Value]) {
     println!(
-        "{:<30} {:>9} {:>9} {:>9} {:>11} {:>12} {:>9} {:>7}",
-        "STEP", "SIZE", "WALL s", "CPU s", "us EACH", "GROWN MiB", "PEAK MiB", "GROWTH"
+        "{:<30} {:>9} {:>9} {:>9} {:>9} {:>11} {:>12} {:>9} {:>7}",
+        "STEP", "SIZE", "COUNT", "WALL s", "CPU s", "us EACH", "GROWN MiB", "PEAK MiB", "GROWTH"
     );
     let names = runs.first().into_iter().flat_map(steps);
     for (index, name) in names.map(|step| step["name"].as_str().unwrap_or("-")).enumerate() {
@@ -63,9 +64,10 @@ fn print(runs: &[Value]) {
                 cpu
             };
             println!(
-                "{:<30} {:>9} {:>9.4} {:>9.4} {:>11.3} {:>12.1} {:>9.1} {:>7}",
+                "{:<30} {:>9} {:>9} {:>9.4} {:>9.4} {:>11.3} {:>12.1} {:>9.1} {:>7}",
                 name,
                 size,
+                number(&step["count"]),
                 number(&step["wall_s"]),
                 cpu,
                 cost / number(&step["count"]).max(1.0) * 1e6,

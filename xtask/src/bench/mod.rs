@@ -14,7 +14,8 @@ cargo xtask bench <name> [--json]
           pipe ping-pong with the probes on
   start   create-to-exit of `true`: r1-runc, crun and runc side by side
   idle    RSS and CPU of idle r1d and r1-hostd beside prometheus-node-exporter, and the CPU of one scrape of each
-  economy epoch credit, claims and Merkle roots at 10,000 to 1,000,000 licences: time, memory, growth
+  economy epoch credit, claims, jobs and Merkle roots at 10,000 to 1,000,000 licences: time, memory,
+          growth
   all     all of them
 
 Figures need a quiet machine, all but economy also root; each run prints ratios, which hold better than single times.";
