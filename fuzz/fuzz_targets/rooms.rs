@@ -1,11 +1,13 @@
-//! Random sequences against the rooms of the economy together: bank, pool, sale, node deeds, master node deeds and
-//! adoption, in both modes, without signatures. After every step the invariants hold, and what is refused changes
+//! Random sequences against the rooms of the economy together: bank, pool, sale, node deeds, master node deeds, jobs
+//! and adoption, in both modes, without signatures. After every step the invariants hold, and what is refused changes
 //! nothing.
 
 #![no_main]
 
 #[path = "rooms/invariants.rs"]
 mod invariants;
+#[path = "rooms/jobs.rs"]
+mod jobs;
 #[path = "rooms/rooms.rs"]
 mod rooms;
 #[path = "rooms/step.rs"]

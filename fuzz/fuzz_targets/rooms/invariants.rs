@@ -20,6 +20,7 @@ pub fn check(rooms: &Rooms) {
     deeds(rooms);
     masters(rooms);
     links(rooms);
+    escrows(rooms);
 }
 
 /// What only grows.
@@ -154,4 +155,35 @@ fn links(rooms: &Rooms) {
         rooms.links.iter().count(),
         "a licence has a node that is not registered"
     );
+}
+
+fn escrows(rooms: &Rooms) {
+    let poai = &rooms.poai;
+    let mut held = U256::ZERO;
+    for (owner, escrow) in poai.escrows.iter() {
+        let balance = escrow.balance();
+        held += balance.unwrap_or_else(|| panic!("escrow {owner} gave more than it got"));
+    }
+    let bank = rooms.bank.balance(Asset::Usdc, &holder::ESCROW);
+    assert_eq!(held, bank, "the escrows are not what the bank holds for them");
+    // What is not allocated yet and what nodes may claim is all there.
+    let jobs = poai
+        .jobs
+        .iter()
+        .fold(U256::ZERO, |sum, (_, job)| sum + job.balance);
+    let wallets = poai.wallets.iter().fold(U256::ZERO, |sum, (_, usdc)| sum + *usdc);
+    assert!(
+        jobs + wallets <= held,
+        "jobs and nodes are owed more than the escrows hold"
+    );
+    for (key, ()) in poai.active.iter() {
+        let job = poai.jobs.get(&key.1).expect("an active job exists");
+        assert!(
+            !job.closed && job.escrow == key.0,
+            "job {} is not active there",
+            key.1
+        );
+    }
+    let open = poai.jobs.iter().filter(|(_, job)| !job.closed).count();
+    assert_eq!(open, poai.active.iter().count(), "an open job is not registered");
 }

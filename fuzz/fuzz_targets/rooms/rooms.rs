@@ -9,6 +9,7 @@ use r1_economy::{
     bank::{Bank, Mint},
     deeds::{DeedContext, NodeDeeds},
     mnd::{MasterContext, MasterDeeds},
+    poai::Poai,
     pool::{Amounts, Exchange as _, Pool},
     sale::Sale,
     table::Journal,
@@ -35,6 +36,7 @@ pub struct Rooms {
     pub masters: MasterDeeds,
     pub links: Links,
     pub adoption: Adoption,
+    pub poai: Poai,
 }
 
 /// An account by a random number.
@@ -78,6 +80,7 @@ impl Rooms {
             masters: MasterDeeds::default(),
             links: Links::default(),
             adoption: Adoption::default(),
+            poai: Poai::default(),
         };
         rooms.begin();
         rooms.furnish();
@@ -110,7 +113,7 @@ impl Rooms {
     }
 
     /// All that is journaled.
-    fn journals(&mut self) -> [&mut dyn Journal; 7] {
+    fn journals(&mut self) -> [&mut dyn Journal; 8] {
         [
             &mut self.bank,
             &mut self.pool,
@@ -119,6 +122,7 @@ impl Rooms {
             &mut self.masters,
             &mut self.links,
             &mut self.adoption,
+            &mut self.poai,
         ]
     }
 

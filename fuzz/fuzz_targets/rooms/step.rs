@@ -13,6 +13,7 @@ use r1_economy::{
     sale::{Desk, Order},
 };
 
+use crate::jobs::{self, JobStep};
 use crate::rooms::{R1, Rooms, USDC, account, deed_context, master_context, node};
 
 /// Most epochs that one step lets pass.
@@ -80,6 +81,8 @@ pub enum Step {
         to: u8,
         burn: bool,
     },
+    /// Something about escrows and jobs.
+    Job(JobStep),
     /// USDC is spent on jobs.
     Volume { usdc: u32 },
 }
@@ -87,6 +90,7 @@ pub enum Step {
 /// Runs it; false if it was refused.
 pub fn run(rooms: &mut Rooms, step: &Step) -> bool {
     match step {
+        Step::Job(step) => jobs::run(rooms, step),
         Step::Wait {
             epochs,
             ms,
