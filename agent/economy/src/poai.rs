@@ -253,3 +253,6 @@ impl Journal for Poai {
         self.each().into_iter().for_each(Journal::rollback);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -198,28 +198,3 @@ impl EntryClaimed for Table<u64, NodeDeed> {
         self.get_mut(&1).unwrap().claimed = claimed;
     }
 }
-
-/// Measures; run it with `--release -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn a_million_credits() {
-    let nd = nd();
-    let (mut deeds, mut links) = (NodeDeeds::default(), Links::default());
-    let mut availability = BTreeMap::new();
-    deeds.begin();
-    for id in 0..1_000_000 {
-        deeds.grant(id, &ALICE);
-        let at = context(&nd, Mode::Strict, 0);
-        deeds
-            .link(&at, &mut links, &ALICE, (id, node(id)), &mut agreed)
-            .unwrap();
-        availability.insert(name(id), u8::try_from(id % 256).unwrap());
-    }
-    deeds.commit();
-    deeds.begin();
-    let started = std::time::Instant::now();
-    deeds.credit(&nd, 0, |node| availability.get(node).copied().unwrap_or(0));
-    println!("credited in {:?}", started.elapsed());
-    deeds.commit();
-    println!("and committed in {:?}", started.elapsed());
-}
