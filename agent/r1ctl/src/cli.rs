@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use r1_economy::NetworkParams;
 
 /// Where an installed node's control socket is.
 const DEFAULT_SOCKET: &str = "/run/r1/r1d.sock";
@@ -55,6 +56,15 @@ pub enum Command {
         /// What to do with one
         #[command(subcommand)]
         action: Option<LicenceAction>,
+    },
+    /// The economy: its constants
+    #[command(after_help = "Examples:\n  \
+        r1ctl economy params\n  \
+        r1ctl economy params --network local | jq .jobs.prices")]
+    Economy {
+        /// What of it
+        #[command(subcommand)]
+        action: EconomyAction,
     },
     /// Run a container on this node
     #[command(after_help = "Examples:\n  \
@@ -109,6 +119,17 @@ pub enum Command {
     Completions {
         /// The shell
         shell: Shell,
+    },
+}
+
+/// What of the economy.
+#[derive(Debug, Subcommand)]
+pub enum EconomyAction {
+    /// All constants of a network, as JSON: what a genesis may replace under `economy`
+    Params {
+        /// mainnet, testnet, devnet or local
+        #[arg(long, default_value = "mainnet", value_parser = NetworkParams::PRESETS)]
+        network: String,
     },
 }
 

@@ -3,11 +3,12 @@
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Result, bail};
+use r1_economy::NetworkParams;
 use serde_json::{Map, Value, json};
 use tokio::time::sleep;
 
 use crate::{
-    cli::{Cli, Command, LicenceAction, RunArgs},
+    cli::{Cli, Command, EconomyAction, LicenceAction, RunArgs},
     client::Client,
     show,
 };
@@ -28,6 +29,9 @@ pub async fn run(cli: &Cli) -> Result<ExitCode> {
         }
     };
     match &cli.command {
+        Command::Economy {
+            action: EconomyAction::Params { network },
+        } => println!("{}", params(network)?),
         Command::Status => print(&client.get("/v1/status").await?, show::status),
         Command::Nodes => print(&client.get("/v1/nodes").await?, show::nodes),
         Command::Epochs { limit } => {
@@ -173,17 +177,31 @@ fn print_lines(lines: &[&Value]) {
     }
 }
 
+/// The constants of a network by name, as JSON; needs no node.
+fn params(network: &str) -> Result<String> {
+    let params = NetworkParams::preset(network)?;
+    Ok(serde_json::to_string_pretty(&params)?)
+}
+
+/// The last lines, at most `tail`.
+fn last_of<T>(lines: &[T], tail: u32) -> &[T] {
+    let tail = usize::try_from(tail).unwrap_or(usize::MAX);
+    &lines[lines.len().saturating_sub(tail)..]
+}
+
 async fn logs(cli: &Cli, client: &Client<'_>, id: &str, tail: u32, follow: bool) -> Result<()> {
-    let answer = client
-        .get(&format!("/v1/containers/{id}/logs?tail={tail}"))
-        .await?;
+    // Who follows asks for all lines first: a tail could begin in the middle of the lines of one millisecond, and which
+    // of them were printed would not be known.
+    let asked = if follow && !cli.json { MAX_TAIL } else { tail };
+    let path = format!("/v1/containers/{id}/logs?tail={asked}");
+    let answer = client.get(&path).await?;
     if cli.json {
         println!("{answer}");
         return Ok(());
     }
     let mut position = Position::default();
-    print_lines(&position.advance(&answer));
-    let path = format!("/v1/containers/{id}/logs?tail={MAX_TAIL}");
+    let lines = position.advance(&answer);
+    print_lines(last_of(&lines, tail));
     if !follow {
         return Ok(());
     }
@@ -247,6 +265,26 @@ mod tests {
 
     fn answer(times: &[u64]) -> Value {
         json!({ "lines": times.iter().map(|t| json!({ "t": t, "m": "x" })).collect::<Vec<_>>() })
+    }
+
+    #[test]
+    fn a_followed_tail_prints_its_last_lines_only() {
+        let lines = [1, 2, 3];
+        assert_eq!(last_of(&lines, 2), [2, 3]);
+        assert_eq!(last_of(&lines, 9), [1, 2, 3]);
+        assert!(last_of(&lines, 0).is_empty());
+    }
+
+    #[test]
+    fn the_constants_of_every_network_are_printed_and_others_are_refused_by_name() {
+        for network in NetworkParams::PRESETS {
+            assert!(
+                params(network)
+                    .unwrap()
+                    .contains("\"reward_per_epoch\": \"1458508188386985115\"")
+            );
+        }
+        assert!(params("moon").unwrap_err().to_string().contains("moon"));
     }
 
     #[test]
