@@ -33,10 +33,12 @@ pub trait Journal {
 pub trait Stored: Journal {
     /// Brings the tree up to date and returns `(number of positions, root)`.
     fn root(&mut self) -> (u64, Hash);
-    /// What changed since the last call, encoded, to be stored; also what is not committed yet, so that it can be stored
-    /// before it is.
-    fn take_changes(&mut self) -> Changes;
-    /// Puts a stored record back, as [`Stored::take_changes`] gave it.
+    /// What changed since [`Stored::mark_stored`], encoded, to be stored; also what is not committed yet, so that it can
+    /// be stored before it is.
+    fn changes(&self) -> Changes;
+    /// What [`Stored::changes`] gave is stored.
+    fn mark_stored(&mut self);
+    /// Puts a stored record back, as [`Stored::changes`] gave it.
     ///
     /// # Errors
     /// If the bytes are no record of this table.
@@ -132,12 +134,16 @@ impl<T: Clone + Serialize + DeserializeOwned> Stored for Var<T> {
         (1, record_leaf(&(), &self.value))
     }
 
-    fn take_changes(&mut self) -> Changes {
-        if std::mem::take(&mut self.changed) || !self.journal.is_empty() {
+    fn changes(&self) -> Changes {
+        if self.changed || !self.journal.is_empty() {
             vec![(encode(&()), Some(encode(&self.value)))]
         } else {
             Vec::new()
         }
+    }
+
+    fn mark_stored(&mut self) {
+        self.changed = false;
     }
 
     fn restore(&mut self, _key: &[u8], value: &[u8]) -> Result<(), postcard::Error> {
@@ -180,9 +186,9 @@ pub struct Table<K, V> {
     savepoints: Vec<usize>,
     /// Changed since the tree was last brought up to date.
     stale: Vec<(u64, K)>,
-    /// Changed and committed since [`Stored::take_changes`].
+    /// Changed and committed since [`Stored::mark_stored`].
     changed: BTreeSet<K>,
-    /// How much of the journal [`Stored::take_changes`] has seen.
+    /// How much of the journal is stored.
     taken: usize,
     tree: Tree,
 }
@@ -365,14 +371,18 @@ where
         (self.len, self.tree.root())
     }
 
-    fn take_changes(&mut self) -> Changes {
-        let mut changed = std::mem::take(&mut self.changed);
-        changed.extend(self.journal[self.taken..].iter().map(|(key, _)| key.clone()));
-        self.taken = self.journal.len();
+    fn changes(&self) -> Changes {
+        let open = self.journal[self.taken..].iter().map(|(key, _)| key);
+        let changed: BTreeSet<&K> = self.changed.iter().chain(open).collect();
         changed
-            .iter()
+            .into_iter()
             .map(|key| (encode(key), self.slots.get(key).map(encode)))
             .collect()
+    }
+
+    fn mark_stored(&mut self) {
+        self.changed.clear();
+        self.taken = self.journal.len();
     }
 
     fn restore(&mut self, key: &[u8], slot: &[u8]) -> Result<(), postcard::Error> {
@@ -500,7 +510,7 @@ mod tests {
                 table.commit();
             }
             table.commit();
-            for (key, value) in table.take_changes() {
+            for (key, value) in table.changes() {
                 match value {
                     Some(value) => stored.insert(key, value),
                     None => stored.remove(&key),

@@ -369,7 +369,7 @@ impl Ledger {
         let tip = postcard::to_allocvec(&(VERSION, tip.height, tip.id, tip.timestamp_ms))
             .map_err(|e| damaged("tip", &e))?;
         self.meta.put(&mut txn, "tip", &tip)?;
-        for (table, key, slot) in self.state.take_changes() {
+        for (table, key, slot) in self.state.changes() {
             let key = [table.as_bytes(), &[0], &key].concat();
             match slot {
                 Some(slot) => self.state_records.put(&mut txn, &key, &slot)?,
@@ -383,6 +383,7 @@ impl Ledger {
             self.epochs.put(&mut txn, &record.epoch, &bytes)?;
         }
         txn.commit()?;
+        self.state.mark_stored();
         Ok(())
     }
 

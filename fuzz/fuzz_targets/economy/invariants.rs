@@ -45,7 +45,7 @@ pub fn check(state: &State) {
 /// What is stored makes the same state again.
 pub fn restored(world: &World, mut state: State) {
     let mut stored = State::empty(&world.genesis);
-    for (table, key, slot) in state.take_changes() {
+    for (table, key, slot) in state.changes() {
         // Records that came and went again were never stored.
         if let Some(slot) = slot {
             stored

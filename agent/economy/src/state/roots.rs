@@ -102,21 +102,24 @@ impl State {
         self.roots().hash()
     }
 
-    /// What changed since the last call, to be stored; also what is not committed yet.
-    pub fn take_changes(&mut self) -> Vec<StoredRecord> {
+    /// What changed since [`State::mark_stored`], to be stored; also what is not committed yet. At first all records of the
+    /// genesis.
+    pub fn changes(&mut self) -> Vec<StoredRecord> {
         let mut changes = Vec::new();
         for (name, table) in self.tables() {
-            changes.extend(
-                table
-                    .take_changes()
-                    .into_iter()
-                    .map(|(key, slot)| (name, key, slot)),
-            );
+            changes.extend(table.changes().into_iter().map(|(key, slot)| (name, key, slot)));
         }
         changes
     }
 
-    /// Puts a record back that [`State::take_changes`] gave, into what [`State::empty`] made.
+    /// What [`State::changes`] gave is stored.
+    pub fn mark_stored(&mut self) {
+        for (_, table) in self.tables() {
+            table.mark_stored();
+        }
+    }
+
+    /// Puts a record back that [`State::changes`] gave, into what [`State::empty`] made.
     ///
     /// # Errors
     /// [`RestoreError`].

@@ -306,7 +306,7 @@ fn the_bytes_that_are_signed_hashed_and_stored_do_not_change_silently() {
         "f312f3295a0796167e245eeb522fb5d194ed7b528d6cae118388054c68c9b4be"
     );
     let mut again = State::empty(&genesis_of(&[&alice]));
-    for (table, key, slot) in state.take_changes() {
+    for (table, key, slot) in state.changes() {
         again.restore(table, &key, &slot.unwrap()).unwrap();
     }
     assert_eq!(again, state);

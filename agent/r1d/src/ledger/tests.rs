@@ -136,6 +136,31 @@ fn a_refused_block_leaves_nothing_behind() {
 }
 
 #[test]
+fn what_could_not_be_stored_is_not_applied_and_is_stored_by_the_next_attempt() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ledger = open(dir.path());
+    let before = ledger.state().clone().root();
+    // The genesis is not stored yet, so its records are part of what the first block stores.
+    let size = ledger.state_mut().changes().len();
+    ledger.state_mut().begin();
+    ledger
+        .state_mut()
+        .close_epoch(0, &BTreeMap::new(), false)
+        .unwrap();
+    assert!(ledger.state_mut().changes().len() >= size);
+    ledger.state_mut().rollback();
+    assert_eq!(ledger.state_mut().root(), before);
+    assert_eq!(ledger.state_mut().changes().len(), size, "nothing is forgotten");
+    ledger
+        .apply(&block(1, None, vec![link()]), &decided(1), None)
+        .unwrap();
+    assert!(ledger.state_mut().changes().is_empty(), "all is stored");
+    let root = ledger.state().clone().root();
+    drop(ledger);
+    assert_eq!(open(dir.path()).state().clone().root(), root);
+}
+
+#[test]
 fn records_of_other_rooms_are_kept_by_prefix() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = open(dir.path());
