@@ -136,25 +136,50 @@ impl FromStr for EthAddress {
     }
 }
 
-macro_rules! serde_as_text {
-    ($type:ty) => {
+/// Text where people read it (JSON, TOML), bytes where machines do (postcard).
+macro_rules! serde_as_text_or_bytes {
+    ($type:ty, $bytes:ty, $to_bytes:expr, $from_bytes:expr) => {
         impl Serialize for $type {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                if serializer.is_human_readable() {
+                    return serializer.collect_str(self);
+                }
+                let to_bytes: fn(&$type) -> $bytes = $to_bytes;
+                to_bytes(self).serialize(serializer)
             }
         }
 
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
+                if deserializer.is_human_readable() {
+                    let text = String::deserialize(deserializer)?;
+                    return text.parse().map_err(serde::de::Error::custom);
+                }
+                let from_bytes: fn($bytes) -> Option<$type> = $from_bytes;
+                from_bytes(<$bytes>::deserialize(deserializer)?)
+                    .ok_or_else(|| serde::de::Error::custom("a compressed point begins with 2 or 3"))
             }
         }
     };
 }
 
-serde_as_text!(NodeAddress);
-serde_as_text!(EthAddress);
+serde_as_text_or_bytes!(
+    NodeAddress,
+    (u8, [u8; 32]),
+    |address| {
+        let mut x = [0; 32];
+        x.copy_from_slice(&address.0[1..]);
+        (address.0[0], x)
+    },
+    |(parity, x)| {
+        let mut point = [parity; 33];
+        point[1..].copy_from_slice(&x);
+        NodeAddress::from_compressed(point)
+    }
+);
+serde_as_text_or_bytes!(EthAddress, [u8; 20], |address| address.0, |bytes| Some(
+    EthAddress(bytes)
+));
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! Transactions: what an account asks of the ledger, signed.
 //!
-//! Wire form, version 1: one version byte, then postcard of [`SignedTransaction`]. The signed hash is
+//! Wire form, version 2: one version byte, then postcard of [`SignedTransaction`]. The signed hash is
 //! `keccak256("_R1_ECONOMY_TX" || version || postcard(Transaction))`.
 //!
 //! A transaction is valid as long as its nonce is the sender's next one: one that was refused can be sent again, by
@@ -15,7 +15,7 @@ use crate::signature::{SIGNATURE_BYTES, recover, sign_digest};
 /// Longest encoded transaction that is looked at.
 pub const MAX_TRANSACTION_BYTES: usize = 4096;
 /// Version of the wire form.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Why bytes are not a transaction.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

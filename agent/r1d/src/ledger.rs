@@ -23,7 +23,7 @@ const MAP_BYTES: usize = 16 << 30;
 /// Databases in the file.
 const DATABASES: u32 = 5;
 /// Version of what is stored.
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 
 /// A record of another room: its key and its value.
 pub type KeyedRecord = (Vec<u8>, Vec<u8>);
