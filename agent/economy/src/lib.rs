@@ -8,6 +8,7 @@
 //! node deeds, sales, escrow and burn join them as modules beside [`licence`](Licence) and [`reward`].
 
 pub mod adoption;
+pub mod availability;
 pub mod bank;
 pub mod controller;
 pub mod deeds;

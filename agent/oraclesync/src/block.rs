@@ -58,6 +58,9 @@ pub struct Block {
     pub epoch_close: Option<EpochClose>,
     /// Transactions, opaque here.
     pub txs: Vec<Vec<u8>>,
+    /// Root of the application's state after this block; opaque here. Whoever has a certificate for the block can check
+    /// a record of that state without having the state.
+    pub state_root: Hash,
 }
 
 /// Why a block does not belong here.
@@ -129,6 +132,7 @@ struct WireBlock {
     timestamp_ms: u64,
     epoch_close: Option<(u64, Vec<WireTable>)>,
     txs: Vec<Vec<u8>>,
+    state_root: Hash,
 }
 
 impl EpochClose {
@@ -259,6 +263,7 @@ impl Block {
             timestamp_ms: self.timestamp_ms,
             epoch_close,
             txs: self.txs.clone(),
+            state_root: self.state_root,
         };
         wire.check()?;
         let bytes = wire::encode(&wire);
@@ -296,6 +301,7 @@ impl Block {
             timestamp_ms: wire.timestamp_ms,
             epoch_close,
             txs: wire.txs,
+            state_root: wire.state_root,
         })
     }
 }

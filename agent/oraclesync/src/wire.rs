@@ -4,7 +4,7 @@ use r1_core::NodeAddress;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// Version byte in front of everything that is encoded.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// Most bytes of a block.
 pub const MAX_BLOCK_BYTES: usize = 2 << 20;
 /// Most bytes of a decided block: a block and a certificate of the largest set.

@@ -10,7 +10,7 @@ use r1_oraclesync::{
 };
 
 use crate::{
-    ledger::{Ledger, LedgerError, context, execute},
+    ledger::{Ledger, LedgerError, context, execute, run},
     mempool::{Mempool, PoolError},
     statements::{StatementError, Statements},
 };
@@ -162,15 +162,17 @@ impl Chain {
             timestamp_ms,
             epoch_close,
             txs: Vec::new(),
+            state_root: [0; 32],
         };
         // The transactions see the state behind the epoch's close.
         let context = self.context(now_ms);
         let (clock, set) = (*self.ledger.clock(), self.ledger.set().clone());
         let state = self.ledger.state_mut();
         state.begin();
-        let closed = execute(state, &clock, &set, &block);
+        let closed = run(state, &clock, &set, &block);
         if closed.is_ok() {
             block.txs = self.pool.select(state, context, MAX_TXS);
+            block.state_root = state.root();
         }
         state.rollback();
         closed.ok()?;

@@ -15,7 +15,7 @@ use r1_core::{EpochClock, Genesis, NodeAddress};
 use r1_economy::{
     BlockContext, DecodeError, Receipt, Refusal, SignedTransaction, State, table::Journal as _,
 };
-use r1_oraclesync::{Block, Certificate, DecidedBlock, Outcome, Tip, ValidatorSet, network_hash};
+use r1_oraclesync::{Block, Certificate, DecidedBlock, Hash, Outcome, Tip, ValidatorSet, network_hash};
 use serde::{Deserialize, Serialize};
 
 /// Most bytes the file may grow to (address space; the file grows as it is written).
@@ -86,6 +86,20 @@ pub enum LedgerError {
         /// Why.
         refusal: Refusal,
     },
+    /// The state after the block is not the one that it names.
+    #[error(
+        "block {height}: the state after it has root {}, the block names {}",
+        hex(found),
+        hex(named)
+    )]
+    StateRoot {
+        /// The block's height.
+        height: u64,
+        /// The root that follows from the rules.
+        found: Hash,
+        /// The root in the block.
+        named: Hash,
+    },
 }
 
 /// A closed epoch as the control API shows it.
@@ -120,12 +134,34 @@ pub struct Executed {
     pub closed: Option<(u64, Outcome)>,
 }
 
-/// Runs a block on a state, without storing anything: used to build, to check and to apply blocks alike. The caller has
-/// set a savepoint and takes it back if the block is refused or was only tried.
+/// Runs a block on a state, without storing anything: used to check and to apply blocks alike. The caller has set a
+/// savepoint and takes it back if the block is refused or was only tried.
+///
+/// # Errors
+/// [`LedgerError`] for a refused epoch or transaction, or if the state is not the one that the block names.
+pub fn execute(
+    state: &mut State,
+    clock: &EpochClock,
+    set: &ValidatorSet,
+    block: &Block,
+) -> Result<Executed, LedgerError> {
+    let executed = run(state, clock, set, block)?;
+    let found = state.root();
+    if found != block.state_root {
+        return Err(LedgerError::StateRoot {
+            height: block.height,
+            found,
+            named: block.state_root,
+        });
+    }
+    Ok(executed)
+}
+
+/// Runs a block that is being built, whose state root is not known yet.
 ///
 /// # Errors
 /// [`LedgerError`] for a refused epoch or transaction.
-pub fn execute(
+pub fn run(
     state: &mut State,
     clock: &EpochClock,
     set: &ValidatorSet,
@@ -221,6 +257,8 @@ impl Ledger {
             tip: Tip::genesis(network_hash(genesis)),
         };
         ledger.load(genesis)?;
+        // The first root hashes every record; from now on it costs what a block changes, and votes do not wait.
+        ledger.state.root();
         Ok(ledger)
     }
 
@@ -460,6 +498,11 @@ fn split_key(key: &[u8]) -> Option<(&str, &[u8])> {
 
 fn parse_epoch(bytes: &[u8]) -> Result<EpochRecord, LedgerError> {
     serde_json::from_slice(bytes).map_err(|e| damaged("epoch", &e))
+}
+
+fn hex(hash: &Hash) -> String {
+    hash.iter()
+        .fold("0x".to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn damaged(what: &'static str, why: &dyn std::fmt::Display) -> LedgerError {

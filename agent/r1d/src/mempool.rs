@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use r1_core::EthAddress;
-use r1_economy::{Action, BlockContext, DecodeError, Refusal, SignedTransaction, State, table::Journal as _};
+use r1_economy::{Action, BlockContext, DecodeError, Refusal, SignedTransaction, State};
 
 /// Most transactions that wait.
 pub const MAX_WAITING: usize = 4096;
@@ -116,11 +116,10 @@ impl Mempool {
         Ok(hash)
     }
 
-    /// The transactions of the next block, at most `max`, in an order in which the ledger takes them all.
-    /// The state is as before afterwards.
+    /// The transactions of the next block, at most `max`, in an order in which the ledger takes them all. The state has
+    /// taken them afterwards; the caller set a savepoint and takes it back.
     pub fn select(&self, state: &mut State, context: BlockContext, max: usize) -> Vec<Vec<u8>> {
         let mut chosen = Vec::new();
-        state.begin();
         for signed in self.waiting.values() {
             if chosen.len() >= max.min(MAX_PER_BLOCK) {
                 break;
@@ -129,7 +128,6 @@ impl Mempool {
                 chosen.push(signed.encode());
             }
         }
-        state.rollback();
         chosen
     }
 
@@ -179,7 +177,7 @@ impl Mempool {
 #[cfg(test)]
 mod tests {
     use r1_core::{EpochClock, Genesis, GenesisLicence};
-    use r1_economy::{Signature, Transaction, link_consent, sign_digest};
+    use r1_economy::{Signature, Transaction, link_consent, sign_digest, table::Journal as _};
     use r1_oraclesync::OracleKey;
 
     use super::*;
@@ -230,6 +228,14 @@ mod tests {
         )
     }
 
+    /// What a block would hold; the state is as before.
+    fn select(pool: &Mempool, state: &mut State) -> Vec<Vec<u8>> {
+        state.begin();
+        let chosen = pool.select(state, CONTEXT, 10);
+        state.rollback();
+        chosen
+    }
+
     #[test]
     fn a_sound_transaction_waits_once_and_leaves_when_it_is_decided() {
         let (mut pool, mut state) = (Mempool::default(), state());
@@ -240,7 +246,7 @@ mod tests {
             "duplicate"
         );
         assert_eq!((pool.len(), pool.next_nonce(&state, &owner)), (1, 1));
-        let chosen = pool.select(&mut state, CONTEXT, 10);
+        let chosen = select(&pool, &mut state);
         assert_eq!(chosen, [link(0)]);
         state
             .apply(CONTEXT, &SignedTransaction::decode(&chosen[0]).unwrap())
@@ -283,11 +289,11 @@ mod tests {
         let (mut pool, mut state) = (Mempool::default(), state());
         pool.add(&mut state, CONTEXT, &tx(1, Action::Claim { licence: 1 }))
             .unwrap();
-        assert_eq!(pool.select(&mut state, CONTEXT, 10), Vec::<Vec<u8>>::new());
+        assert_eq!(select(&pool, &mut state), Vec::<Vec<u8>>::new());
         pool.prune(&mut state, CONTEXT);
         assert_eq!(pool.len(), 1, "its turn may come");
         pool.add(&mut state, CONTEXT, &link(0)).unwrap();
-        assert_eq!(pool.select(&mut state, CONTEXT, 10).len(), 1);
+        assert_eq!(select(&pool, &mut state).len(), 1);
         state
             .apply(CONTEXT, &SignedTransaction::decode(&link(0)).unwrap())
             .unwrap();

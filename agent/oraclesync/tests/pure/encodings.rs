@@ -19,7 +19,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// If one of these changes, the format has: raise the version byte and keep reading the old one.
 #[test]
-fn the_formats_are_those_of_version_1() {
+fn the_formats_are_those_of_version_2() {
     let decided = decide(&sample());
     let hashes = [
         ("network", domain().network()),
@@ -30,30 +30,30 @@ fn the_formats_are_those_of_version_1() {
     ];
     assert_eq!(
         hashes.map(|(name, hash)| (name, hex(&hash))),
-        VERSION_1.map(|(n, h)| (n, h.to_owned()))
+        VERSION_2.map(|(n, h)| (n, h.to_owned()))
     );
 }
 
-const VERSION_1: [(&str, &str); 5] = [
+const VERSION_2: [(&str, &str); 5] = [
     (
         "network",
         "377c710fe86e8b4f03406bcc70f6ffcff50877c6eddcca6c80fcf5005b41eda5",
     ),
     (
         "table",
-        "817c7ebbcd6b878ad86ed2763c5236128e6075119d775bd248634c1cc05dac68",
+        "de1e948242890344f7cb1ebe1934df8175250ec9636721abfc2c1106a30bf2fb",
     ),
     (
         "block",
-        "df0f1b19b478d29e24d32581c3be8bdadae02a24da1fbcc7635abbba699836c0",
+        "9f9348ca2f5ac48d8506cf11c1542c15ed196da60eba33b98e9de2e35c034bbe",
     ),
     (
         "certificate",
-        "e6f430bc0976070e9adc2d9340eddb0aa00d7d7b6c6e8e271c9f497430786279",
+        "145c18c0a7cfe29a4846698d3d47ff2e5473bcdb36851002a7be5b05cf5353ea",
     ),
     (
         "decided block",
-        "02bfbb3c667a74b499ebe297822fb28e9e8bfefee359a75a4731776d39378214",
+        "f96dc5f4071338b0dc1ff84c0f4951dfa9efe2b3dd65ee1c059af2bf83bad0e3",
     ),
 ];
 
@@ -105,12 +105,12 @@ fn limits_hold_both_ways() {
 fn other_versions_and_second_encodings_are_refused() {
     let bytes = sample().encode().unwrap();
     let mut other = bytes.clone();
-    other[0] = 2;
+    other[0] = 1;
     assert_eq!(
         Block::decode(&other),
         Err(DecodeError::Version {
             what: "block",
-            found: Some(2)
+            found: Some(1)
         })
     );
     assert_eq!(
@@ -201,15 +201,17 @@ fn any_block() -> impl Strategy<Value = Block> {
         any::<u64>(),
         epoch_close,
         txs,
+        any::<[u8; 32]>(),
     )
         .prop_map(
-            |(network, height, parent, timestamp_ms, epoch_close, txs)| Block {
+            |(network, height, parent, timestamp_ms, epoch_close, txs, state_root)| Block {
                 network,
                 height,
                 parent,
                 timestamp_ms,
                 epoch_close,
                 txs,
+                state_root,
             },
         )
 }
@@ -225,7 +227,7 @@ proptest! {
     #[test]
     fn hostile_bytes_are_refused_or_are_the_one_encoding(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let mut bytes = bytes;
-        for version in [None, Some(1)] {
+        for version in [None, Some(2)] {
             if let (Some(version), Some(first)) = (version, bytes.first_mut()) {
                 *first = version;
             }

@@ -78,6 +78,7 @@ pub fn block(tip: &Tip) -> Block {
         timestamp_ms: tip.timestamp_ms + 1_000,
         epoch_close: Some(close(tip.height, [Some(10), Some(20), Some(30), None])),
         txs: vec![vec![1, 2, 3]],
+        state_root: [5; 32],
     }
 }
 

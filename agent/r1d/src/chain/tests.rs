@@ -93,6 +93,48 @@ impl Net {
 }
 
 #[test]
+fn a_block_names_the_state_after_it_and_no_other() {
+    let mut net = net(1);
+    let before = net.chain.ledger.state_mut().root();
+    let link = net.link();
+    net.chain.add_transaction(5_000, &link).unwrap();
+    net.chain.add_table(net.table(0, 0, 255)).unwrap();
+    let good = net.chain.build(EPOCH_MS).unwrap();
+    assert_eq!(
+        net.chain.ledger.state_mut().root(),
+        before,
+        "building changes nothing"
+    );
+    assert_ne!(good.state_root, before);
+    let wrong = Block {
+        state_root: before,
+        ..good.clone()
+    };
+    let payload = wrong.encode().unwrap();
+    for now_ms in [Some(EPOCH_MS), None] {
+        assert!(matches!(
+            net.chain.check(&payload, now_ms),
+            Err(ChainError::Ledger(LedgerError::StateRoot { height: 1, found, named }))
+                if found == good.state_root && named == before
+        ));
+    }
+    let certificate = Certificate {
+        height: 1,
+        round: 0,
+        value_id: keccak(&payload),
+        signatures: vec![],
+    };
+    let refused = net.chain.apply(&DecidedBlock { payload, certificate }, None);
+    assert!(matches!(
+        refused,
+        Err(ChainError::Ledger(LedgerError::StateRoot { .. }))
+    ));
+    assert_eq!(net.chain.ledger.height(), 0);
+    assert_eq!(net.decide(EPOCH_MS), good);
+    assert_eq!(net.chain.ledger.state_mut().root(), good.state_root);
+}
+
+#[test]
 fn nothing_is_proposed_when_nothing_waits() {
     let mut net = net(4);
     assert_eq!(net.chain.build(5_000), None);

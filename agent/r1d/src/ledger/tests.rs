@@ -73,7 +73,19 @@ fn block(height: u64, close: Option<(u64, u8)>, txs: Vec<Vec<u8>>) -> Block {
         timestamp_ms: 1,
         epoch_close,
         txs,
+        state_root: [0; 32],
     }
+}
+
+/// A block with the root of the state after it.
+fn sealed(ledger: &mut Ledger, mut block: Block) -> Block {
+    let (clock, set) = (*ledger.clock(), ledger.set().clone());
+    let state = ledger.state_mut();
+    state.begin();
+    run(state, &clock, &set, &block).unwrap();
+    block.state_root = state.root();
+    state.rollback();
+    block
 }
 
 fn decided(height: u64) -> DecidedBlock {
@@ -93,10 +105,9 @@ fn decided(height: u64) -> DecidedBlock {
 fn what_is_applied_is_there_after_a_restart_and_is_applied_once() {
     let dir = tempfile::tempdir().unwrap();
     let mut ledger = open(dir.path());
-    ledger
-        .apply(&block(1, None, vec![link()]), &decided(1), Some(5))
-        .unwrap();
-    let second = block(2, Some((0, 255)), vec![]);
+    let first = sealed(&mut ledger, block(1, None, vec![link()]));
+    ledger.apply(&first, &decided(1), Some(5)).unwrap();
+    let second = sealed(&mut ledger, block(2, Some((0, 255)), vec![]));
     ledger.apply(&second, &decided(2), Some(5)).unwrap();
     let hash = ledger.state().clone().root();
     drop(ledger);
@@ -136,6 +147,30 @@ fn a_refused_block_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_block_that_names_another_state_is_not_applied() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ledger = open(dir.path());
+    let before = ledger.state().clone().root();
+    let good = sealed(&mut ledger, block(1, Some((0, 255)), vec![link()]));
+    for named in [before, [0; 32], [7; 32]] {
+        let wrong = Block {
+            state_root: named,
+            ..good.clone()
+        };
+        let error = ledger.apply(&wrong, &decided(1), None).unwrap_err().to_string();
+        let expected = format!(
+            "block 1: the state after it has root {}, the block names {}",
+            hex(&good.state_root),
+            hex(&named)
+        );
+        assert_eq!(error, expected);
+        assert_eq!((ledger.height(), ledger.state().clone().root()), (0, before));
+    }
+    ledger.apply(&good, &decided(1), None).unwrap();
+    assert_eq!(ledger.state().clone().root(), good.state_root);
+}
+
+#[test]
 fn what_could_not_be_stored_is_not_applied_and_is_stored_by_the_next_attempt() {
     let dir = tempfile::tempdir().unwrap();
     let mut ledger = open(dir.path());
@@ -151,9 +186,8 @@ fn what_could_not_be_stored_is_not_applied_and_is_stored_by_the_next_attempt() {
     ledger.state_mut().rollback();
     assert_eq!(ledger.state_mut().root(), before);
     assert_eq!(ledger.state_mut().changes().len(), size, "nothing is forgotten");
-    ledger
-        .apply(&block(1, None, vec![link()]), &decided(1), None)
-        .unwrap();
+    let first = sealed(&mut ledger, block(1, None, vec![link()]));
+    ledger.apply(&first, &decided(1), None).unwrap();
     assert!(ledger.state_mut().changes().is_empty(), "all is stored");
     let root = ledger.state().clone().root();
     drop(ledger);
