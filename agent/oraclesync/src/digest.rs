@@ -7,6 +7,7 @@ use sha3::{Digest, Keccak256};
 pub type Hash = [u8; 32];
 
 /// The step word of a prevote in a signed vote.
+#[cfg(feature = "engine")]
 pub(crate) const STEP_PREVOTE: u8 = 1;
 /// The step word of a precommit in a signed vote.
 pub(crate) const STEP_PRECOMMIT: u8 = 2;
@@ -15,7 +16,9 @@ const DOMAIN_TYPE: &[u8] = b"EIP712Domain(string name,string version,uint256 cha
 const DOMAIN_NAME: &[u8] = b"Ratio1 OracleSync";
 const DOMAIN_VERSION: &[u8] = b"1";
 const VOTE_TYPE: &[u8] = b"Vote(uint8 step,uint64 height,uint64 roundPlus1,bytes32 value)";
+#[cfg(feature = "engine")]
 const PROPOSAL_TYPE: &[u8] = b"Proposal(uint64 height,uint64 roundPlus1,bytes32 value,uint64 polRoundPlus1)";
+#[cfg(feature = "engine")]
 const PART_TYPE: &[u8] = b"Part(uint64 height,uint64 roundPlus1,bytes32 value)";
 const TABLE_TYPE: &[u8] = b"Table(uint64 epoch,bytes32 body)";
 const GENESIS_TAG: &[u8] = b"r1/genesis/1";
@@ -118,6 +121,22 @@ impl Domain {
         self.wrap(VOTE_TYPE, &words)
     }
 
+    /// What an oracle's local table signs.
+    pub(crate) fn table(&self, epoch: u64, body: &Hash) -> Hash {
+        self.wrap(TABLE_TYPE, &[word(epoch), *body])
+    }
+
+    fn wrap(&self, type_text: &[u8], words: &[Hash]) -> Hash {
+        let mut hasher = Keccak256::new();
+        hasher.update([0x19, 0x01]);
+        hasher.update(self.separator);
+        hasher.update(hash_struct(type_text, words));
+        hasher.finalize().into()
+    }
+}
+
+#[cfg(feature = "engine")]
+impl Domain {
     /// What a proposal signs.
     pub(crate) fn proposal(
         &self,
@@ -135,19 +154,6 @@ impl Domain {
     /// What the part that carries a proposal's payload signs.
     pub(crate) fn part(&self, height: u64, round: Option<u32>, value: &Hash) -> Hash {
         self.wrap(PART_TYPE, &[word(height), round_word(round), *value])
-    }
-
-    /// What an oracle's local table signs.
-    pub(crate) fn table(&self, epoch: u64, body: &Hash) -> Hash {
-        self.wrap(TABLE_TYPE, &[word(epoch), *body])
-    }
-
-    fn wrap(&self, type_text: &[u8], words: &[Hash]) -> Hash {
-        let mut hasher = Keccak256::new();
-        hasher.update([0x19, 0x01]);
-        hasher.update(self.separator);
-        hasher.update(hash_struct(type_text, words));
-        hasher.finalize().into()
     }
 }
 

@@ -126,6 +126,7 @@ impl OracleKey {
         Signature::of_ecdsa(&raw.normalize_s().unwrap_or(raw))
     }
 
+    #[cfg(feature = "engine")]
     pub(crate) fn secret(&self) -> &SigningKey {
         &self.secret
     }
@@ -137,6 +138,7 @@ impl std::fmt::Debug for OracleKey {
     }
 }
 
+#[cfg(feature = "engine")]
 impl From<&r1_identity::NodeKey> for OracleKey {
     /// The node's own key signs its votes.
     fn from(key: &r1_identity::NodeKey) -> Self {

@@ -58,6 +58,21 @@ pub fn run(arguments: &[String]) -> Result<ExitCode, String> {
             "warnings",
         ]),
     )?);
+    // Built with the workspace it always has its engine.
+    total.add(simple(
+        "lints of r1-oraclesync without its engine",
+        cargo().args([
+            "clippy",
+            "--package",
+            "r1-oraclesync",
+            "--no-default-features",
+            "--all-targets",
+            "--quiet",
+            "--",
+            "-D",
+            "warnings",
+        ]),
+    )?);
     total.add(peers()?);
     heading("building the programs");
     let bin = build(false)?;

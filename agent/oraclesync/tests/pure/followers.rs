@@ -1,8 +1,8 @@
 //! The light client accepts the next decided block and nothing else; its store has the shape of an oracle's.
 
-use r1_oraclesync::{
-    BlockError, CertificateError, DecidedBlock, Follower, LightError, Outcome, Store, StoreError, Tip, keccak,
-};
+use r1_oraclesync::{BlockError, CertificateError, DecidedBlock, Follower, LightError, Outcome, Tip, keccak};
+#[cfg(feature = "engine")]
+use r1_oraclesync::{Store, StoreError};
 
 use crate::samples::{block, certificate, decide, genesis, node, oracles};
 
@@ -92,6 +92,7 @@ fn a_payload_needs_its_own_certificate() {
     );
 }
 
+#[cfg(feature = "engine")]
 #[test]
 fn a_store_keeps_blocks_in_order_and_the_larger_certificate() {
     let dir = tempfile::tempdir().unwrap();
