@@ -1,7 +1,7 @@
 //! BFT agreement of the oracles: blocks, certificates, light client.
 //!
 //! The pure parts need no engine: [`Block`], [`SignedTable`] and [`Certificate`] with their bounded encodings, the
-//! [`median`] of an epoch, [`Follower`] for those who only follow. The feature `engine` (on unless it is turned off) adds
+//! [`median`] of an epoch, [`Follower`] for those who only follow, [`StateProof`] for those who want to know one thing. The feature `engine` (on unless it is turned off) adds
 //! the rest: `spawn` runs the agreement itself over an `Application` that builds and applies the payloads, and a `Store`
 //! keeps what was decided. Without it nothing but hashing, signatures and encodings is linked.
 
@@ -19,6 +19,7 @@ mod median;
 mod metrics;
 #[cfg(feature = "engine")]
 mod pacing;
+mod state_proof;
 #[cfg(feature = "engine")]
 mod store;
 mod table;
@@ -36,6 +37,7 @@ pub use light::{Follower, LightError};
 pub use median::{Outcome, is_quorum, median};
 #[cfg(feature = "engine")]
 pub use metrics::Metrics;
+pub use state_proof::{StateProof, StateProofError};
 #[cfg(feature = "engine")]
 pub use store::{MAX_DECIDED_BYTES_PER_ANSWER, MAX_DECIDED_PER_ANSWER, Store, StoreError};
 pub use table::{SignedTable, TableBody};

@@ -11,7 +11,7 @@ use heed::{
     byteorder::BE,
     types::{Bytes, Str, U64},
 };
-use r1_core::{EpochClock, Genesis, NodeAddress};
+use r1_core::{EpochClock, Genesis, Hex, NodeAddress};
 use r1_economy::{
     BlockContext, DecodeError, Receipt, Refusal, SignedTransaction, State, table::Journal as _,
 };
@@ -89,8 +89,8 @@ pub enum LedgerError {
     /// The state after the block is not the one that it names.
     #[error(
         "block {height}: the state after it has root {}, the block names {}",
-        hex(found),
-        hex(named)
+        Hex(found),
+        Hex(named)
     )]
     StateRoot {
         /// The block's height.
@@ -498,11 +498,6 @@ fn split_key(key: &[u8]) -> Option<(&str, &[u8])> {
 
 fn parse_epoch(bytes: &[u8]) -> Result<EpochRecord, LedgerError> {
     serde_json::from_slice(bytes).map_err(|e| damaged("epoch", &e))
-}
-
-fn hex(hash: &Hash) -> String {
-    hash.iter()
-        .fold("0x".to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn damaged(what: &'static str, why: &dyn std::fmt::Display) -> LedgerError {

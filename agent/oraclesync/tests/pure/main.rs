@@ -5,3 +5,4 @@ mod certificates;
 mod encodings;
 mod followers;
 mod samples;
+mod state_proofs;

@@ -4,6 +4,7 @@ use axum::{
     Json,
     extract::{Path, Query, State},
 };
+use r1_core::Hex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -50,15 +51,15 @@ pub async fn certificate(State(node): State<Node>, Path(epoch): Path<u64>) -> Re
         .certificate
         .signatures
         .iter()
-        .map(|(oracle, signature)| json!({ "oracle": oracle, "signature": hex(&signature.to_bytes()) }))
+        .map(|(oracle, signature)| json!({ "oracle": oracle, "signature": Hex(signature.to_bytes()) }))
         .collect();
     Ok(Json(json!({
         "epoch": record,
         "height": height,
         "round": decided.certificate.round,
-        "value_id": hex(&decided.certificate.value_id),
+        "value_id": Hex(decided.certificate.value_id),
         "signatures": signatures,
-        "payload": hex(&decided.payload),
+        "payload": Hex(&decided.payload),
     })))
 }
 
@@ -97,15 +98,5 @@ pub async fn claim(State(node): State<Node>, Path(id): Path<u64>) -> Result<Json
 
 fn submit(node: &Node, action: LicenceAction) -> Result<Json<Value>, ApiError> {
     let hash = node.submit(action).map_err(ApiError::refused)?;
-    Ok(Json(json!({ "tx": hex(&hash) })))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-
-    bytes.iter().fold("0x".to_owned(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    Ok(Json(json!({ "tx": Hex(hash) })))
 }

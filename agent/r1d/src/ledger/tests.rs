@@ -160,8 +160,8 @@ fn a_block_that_names_another_state_is_not_applied() {
         let error = ledger.apply(&wrong, &decided(1), None).unwrap_err().to_string();
         let expected = format!(
             "block 1: the state after it has root {}, the block names {}",
-            hex(&good.state_root),
-            hex(&named)
+            Hex(good.state_root),
+            Hex(named)
         );
         assert_eq!(error, expected);
         assert_eq!((ledger.height(), ledger.state().clone().root()), (0, before));
