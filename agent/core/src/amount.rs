@@ -38,21 +38,28 @@ pub fn format_r1(wei: U256) -> String {
 /// Amounts as decimal strings of wei, for `#[serde(with = "r1_core::wei")]`: JSON numbers lose digits.
 pub mod wei {
     use alloy_primitives::U256;
-    use serde::{Deserialize, Deserializer, Serializer};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    /// Writes the decimal string.
+    /// Writes the decimal string where people read it, the number's own form where machines do.
     ///
     /// # Errors
     /// Those of the serializer.
     pub fn serialize<S: Serializer>(amount: &U256, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(amount)
+        if serializer.is_human_readable() {
+            serializer.collect_str(amount)
+        } else {
+            amount.serialize(serializer)
+        }
     }
 
-    /// Reads the decimal string.
+    /// Reads what [`serialize`] wrote.
     ///
     /// # Errors
     /// Those of the deserializer, and texts that [`parse_wei`](super::parse_wei) refuses.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<U256, D::Error> {
+        if !deserializer.is_human_readable() {
+            return U256::deserialize(deserializer);
+        }
         super::parse_wei(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
     }
 }

@@ -50,6 +50,41 @@ impl<'de, T: TryFrom<Vec<u8>>> Deserialize<'de> for Hex<T> {
     }
 }
 
+/// Serde of bytes in a record: text as of [`Hex`] where people read it, bytes with their length where machines do. Use as
+/// `#[serde(with = "r1_core::hex_text")]`.
+pub mod hex_text {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    use super::Hex;
+
+    /// Writes the bytes.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<T: AsRef<[u8]>, S: Serializer>(bytes: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            Hex(bytes.as_ref()).serialize(serializer)
+        } else {
+            serializer.serialize_bytes(bytes.as_ref())
+        }
+    }
+
+    /// Reads what [`serialize`] wrote.
+    ///
+    /// # Errors
+    /// Those of the deserializer, texts that [`Hex`] refuses, and a number of bytes that `T` does not take.
+    pub fn deserialize<'de, T: TryFrom<Vec<u8>>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<T, D::Error> {
+        if deserializer.is_human_readable() {
+            return Hex::deserialize(deserializer).map(|Hex(bytes)| bytes);
+        }
+        let bytes = Vec::<u8>::deserialize(deserializer)?;
+        let length = bytes.len();
+        T::try_from(bytes).map_err(|_| de::Error::custom(super::HexError::Length(length)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

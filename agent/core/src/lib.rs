@@ -9,7 +9,7 @@ mod epoch;
 mod genesis;
 mod hex;
 
-pub use self::hex::{Hex, HexError};
+pub use self::hex::{Hex, HexError, hex_text};
 pub use address::{AddressError, EthAddress, NodeAddress};
 pub use alloy_primitives::{U256, U512};
 pub use amount::{AmountError, format_r1, parse_wei, wei};

@@ -18,6 +18,8 @@ pub mod holder {
     pub const SALE: EthAddress = EthAddress::new(*b"r1-economy:sale-----");
     /// USDC in escrow for jobs, of all escrows together.
     pub const ESCROW: EthAddress = EthAddress::new(*b"r1-economy:escrow---");
+    /// All of them.
+    pub const ALL: [EthAddress; 3] = [POOL, SALE, ESCROW];
 }
 
 /// What is held.
@@ -66,14 +68,18 @@ pub enum Burn {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// R1, wei.
+    #[serde(with = "r1_core::wei")]
     pub r1: U256,
     /// USDC, micro-units.
+    #[serde(with = "r1_core::wei")]
     pub usdc: U256,
     /// Number of its next transaction.
     pub nonce: u64,
     /// Whole USD spent on node deeds, without VAT.
+    #[serde(with = "r1_core::wei")]
     pub usd_spent: U256,
     /// R1 it burned of its own will, wei.
+    #[serde(with = "r1_core::wei")]
     pub burned: U256,
 }
 
@@ -81,22 +87,31 @@ pub struct Account {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// R1 in existence.
+    #[serde(with = "r1_core::wei")]
     pub r1: U256,
     /// USDC in the ledger.
+    #[serde(with = "r1_core::wei")]
     pub usdc: U256,
     /// R1 allocated at genesis.
+    #[serde(with = "r1_core::wei")]
     pub minted_genesis: U256,
     /// R1 minted for node deeds.
+    #[serde(with = "r1_core::wei")]
     pub minted_nd: U256,
     /// R1 minted for master node deeds.
+    #[serde(with = "r1_core::wei")]
     pub minted_mnd: U256,
     /// R1 minted for the genesis node deed.
+    #[serde(with = "r1_core::wei")]
     pub minted_gnd: U256,
     /// R1 burned by licence sales.
+    #[serde(with = "r1_core::wei")]
     pub burned_sale: U256,
     /// R1 burned by jobs.
+    #[serde(with = "r1_core::wei")]
     pub burned_job: U256,
     /// R1 burned by its holders.
+    #[serde(with = "r1_core::wei")]
     pub burned_voluntary: U256,
 }
 

@@ -34,8 +34,10 @@ pub struct NodeDeed {
     /// First epoch whose availability has not been claimed yet.
     pub last_claim_epoch: u64,
     /// Strict: sum of the credits of the closed epochs since then, wei.
+    #[serde(with = "r1_core::wei")]
     pub pending: U256,
     /// Minted so far, wei.
+    #[serde(with = "r1_core::wei")]
     pub claimed: U256,
     /// First oracle that signed the last claim.
     pub last_claim_oracle: Option<EthAddress>,

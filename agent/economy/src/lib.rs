@@ -2,24 +2,27 @@
 //!
 //! A block is applied in two steps: [`State::close_epoch`] credits the availability that the oracles agreed on,
 //! [`State::apply`] executes one signed transaction. Both either change the state completely or refuse and leave
-//! it as it was. Equal inputs give an equal [`State::hash`].
+//! it as it was. Equal inputs give an equal [`State::root`].
 //!
-//! These are the first rooms: node-deed (ND) licences, linking, Proof-of-Availability credit and claim. Master
-//! node deeds, sales, escrow and burn join them as modules beside [`licence`](Licence) and [`reward`].
+//! The rules live in rooms, each with its own refusals: [`bank`] (balances, mint, burn), [`deeds`] (ND), [`mnd`] (MND and
+//! GND) with [`release`] and [`adoption`], [`sale`], [`pool`], [`poai`] (jobs and their escrows), [`controller`] and
+//! [`message`] (oracles' signatures), [`gratitude`] (burns with attribution). [`State`] holds them together, and
+//! [`NetworkParams`] every constant. [`Mode::Compat`] follows the contracts bit by bit, [`Mode::Strict`] mends their
+//! measured flaws.
 
+mod action;
 pub mod adoption;
 pub mod availability;
 pub mod bank;
 pub mod controller;
 pub mod deeds;
 pub mod fixed;
-mod licence;
+pub mod gratitude;
 mod links;
 pub mod merkle;
 pub mod message;
 pub mod mnd;
 mod network;
-mod params;
 pub mod poai;
 pub mod pool;
 pub mod release;
@@ -30,18 +33,18 @@ mod state;
 pub mod table;
 mod transaction;
 
-pub use licence::Licence;
-pub use links::{LicenceRef, Links, Moment};
+pub use action::{Action, LinkMany, OwnerAction, Purchase, SignedClaim};
+pub use links::{LicenceRef, LicenceRefError, Links, Moment};
 pub use network::{
     AdoptionParams, Allocation, JobParams, JobPrice, MndParams, Mode, NdParams, NetworkParams, ParamsError,
     Tier,
 };
-pub use params::Params;
 pub use signature::{SIGNATURE_BYTES, sign_digest};
 pub use state::{
-    BlockContext, LicenceView, Receipt, Refusal, State,
+    BlockContext, Effect, EpochClosed, EpochSummary, GenesisRefusal, Receipt, Refusal, State,
     roots::{RecordProof, RestoreError, Roots, StoredRecord},
+    views::{EconomyView, LicenceView, WalletView, kind},
 };
 pub use transaction::{
-    Action, DecodeError, MAX_TRANSACTION_BYTES, Signature, SignedTransaction, Transaction, link_consent,
+    DecodeError, MAX_TRANSACTION_BYTES, Signature, SignedTransaction, Transaction, link_consent,
 };

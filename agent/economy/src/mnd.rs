@@ -1,19 +1,18 @@
 //! Master node deeds (MND) and the genesis node deed (GND, number 1): bound to their owners, released along a curve and
 //! gated by adoption.
 
+mod claim;
 mod refusal;
 
-use r1_core::{EthAddress, U256};
+use r1_core::{EthAddress, NodeAddress, U256};
 use serde::{Deserialize, Serialize};
 
 pub use refusal::MndRefusal;
 
 use crate::{
     AdoptionParams, LicenceRef, Links, MndParams, Mode, Moment,
-    adoption::Adoption,
-    bank::{Bank, Mint},
-    deeds::NOBODY,
-    release::{EpochPay, Progress, fraction, gnd_release, gnd_split, mnd_release},
+    deeds::{NOBODY, NodeId},
+    release::Progress,
     table::{Journal, Table, Var},
 };
 
@@ -27,6 +26,8 @@ pub struct MasterDeed {
     pub owner: EthAddress,
     /// The node it is linked to.
     pub node: Option<EthAddress>,
+    /// The node's name, where the link told it.
+    pub node_name: Option<NodeAddress>,
     /// What is assigned, claimed and withheld, wei.
     pub progress: Progress,
     /// First epoch that mines.
@@ -38,11 +39,14 @@ pub struct MasterDeed {
     /// First oracle that signed the last claim.
     pub last_claim_oracle: Option<EthAddress>,
     /// Strict: credited by closed epochs and not minted yet, wei.
+    #[serde(with = "r1_core::wei")]
     pub pending: U256,
     /// To whom the contract's owner allows a transfer; the zero address allows to burn.
     pub receiver: Option<EthAddress>,
     /// It was burned.
     pub burned: bool,
+    /// How often it was linked.
+    pub links: u64,
 }
 
 /// What holds for all.
@@ -55,6 +59,7 @@ pub struct MasterStatus {
     /// Licences that exist.
     pub supply: u64,
     /// R1 assigned to all but the GND, wei; a burned licence gives back what it had not claimed.
+    #[serde(with = "r1_core::wei")]
     pub assigned: U256,
 }
 
@@ -135,6 +140,7 @@ impl MasterDeeds {
         let deed = MasterDeed {
             owner: *owner,
             node: None,
+            node_name: None,
             progress: Progress {
                 assigned,
                 ..Progress::default()
@@ -146,6 +152,7 @@ impl MasterDeeds {
             pending: U256::ZERO,
             receiver: None,
             burned: false,
+            links: 0,
         };
         self.deeds.insert(id, deed);
         let status = self.status.change();
@@ -219,17 +226,17 @@ impl MasterDeeds {
         links: &mut Links,
         sender: &EthAddress,
         id: u64,
-        node: EthAddress,
+        node: NodeId,
     ) -> Result<(), MndRefusal> {
         let licence = LicenceRef::Mnd(id);
         self.running()?;
         let deed = self.owned(sender, id)?;
-        if node == NOBODY {
+        if node.address == NOBODY {
             return Err(MndRefusal::NoNode(licence));
         }
-        if let Some(other) = links.get(&node) {
+        if let Some(other) = links.get(&node.address) {
             return Err(MndRefusal::NodeLinked {
-                node,
+                node: node.address,
                 licence: *other,
             });
         }
@@ -239,10 +246,12 @@ impl MasterDeeds {
         }
         self.take_node(context, links, id)?;
         let deed = self.deed_mut(id)?;
-        deed.node = Some(node);
+        deed.node = Some(node.address);
+        deed.node_name = node.name;
         deed.assigned_at_ms = context.at.timestamp_ms;
         deed.last_claim_epoch = context.at.epoch;
-        links.insert(node, licence);
+        deed.links = deed.links.saturating_add(1);
+        links.insert(node.address, licence);
         Ok(())
     }
 
@@ -258,7 +267,9 @@ impl MasterDeeds {
                 epoch,
             });
         }
-        self.deed_mut(id)?.node = None;
+        let deed = self.deed_mut(id)?;
+        deed.node = None;
+        deed.node_name = None;
         links.remove(&node);
         Ok(())
     }
@@ -277,6 +288,22 @@ impl MasterDeeds {
         self.running()?;
         self.owned(sender, id)?;
         self.take_node(context, links, id)
+    }
+
+    /// Stops linking, unlinking and claiming, or starts them again. Who may ask is the caller's to check.
+    ///
+    /// # Errors
+    /// [`MndRefusal::Paused`], [`MndRefusal::NotPaused`] if it is so already.
+    pub fn pause(&mut self, paused: bool) -> Result<(), MndRefusal> {
+        if self.status.paused == paused {
+            return Err(if paused {
+                MndRefusal::Paused
+            } else {
+                MndRefusal::NotPaused
+            });
+        }
+        self.status.change().paused = paused;
+        Ok(())
     }
 
     /// Allows a transfer to somebody, or with the zero address a burn. Who may ask is the caller's to check.
@@ -340,171 +367,6 @@ impl MasterDeeds {
         }
         Ok(())
     }
-
-    /// Pays a claim with signed availabilities (compat); the caller has checked the signatures. Returns the sum of the
-    /// epochs.
-    ///
-    /// # Errors
-    /// A [`MndRefusal`].
-    pub fn claim(
-        &mut self,
-        context: &MasterContext,
-        sender: &EthAddress,
-        claim: &MasterClaim,
-        (bank, adoption): (&mut Bank, &Adoption),
-        oracle: EthAddress,
-    ) -> Result<EpochPay, MndRefusal> {
-        self.running()?;
-        let (id, licence) = (claim.id, LicenceRef::Mnd(claim.id));
-        let deed = self.owned(sender, id)?;
-        if deed.node != Some(claim.node) {
-            let node = claim.node;
-            return Err(MndRefusal::WrongNode { licence, node });
-        }
-        let first = deed.last_claim_epoch.max(deed.first_mining_epoch);
-        check_shape(context, claim, first)?;
-        let mut sum = EpochPay::default();
-        let mut deed = deed.clone();
-        for (epoch, availability) in (first..context.at.epoch).zip(claim.availabilities) {
-            let pay = credit(context, id, &mut deed, adoption, (epoch, *availability))?;
-            sum.released = sum.released.saturating_add(pay.released);
-            sum.carried = sum.carried.saturating_add(pay.carried);
-            sum.withheld = sum.withheld.saturating_add(pay.withheld);
-        }
-        deed.last_claim_epoch = context.at.epoch;
-        deed.last_claim_oracle = Some(oracle);
-        let owner = deed.owner;
-        *self.deed_mut(id)? = deed;
-        pay_out(
-            context.mnd,
-            bank,
-            id,
-            &owner,
-            sum.released.saturating_add(sum.carried),
-        )?;
-        Ok(sum)
-    }
-
-    /// Credits a closed epoch to all linked licences (strict).
-    ///
-    /// # Errors
-    /// A [`MndRefusal`] for parameters out of range.
-    pub fn credit(
-        &mut self,
-        context: &MasterContext,
-        adoption: &Adoption,
-        epoch: u64,
-        availability: impl Fn(&EthAddress) -> u8,
-    ) -> Result<(), MndRefusal> {
-        let ids: Vec<u64> = self.deeds.iter().map(|(id, _)| *id).collect();
-        for id in ids {
-            let deed = &self
-                .deeds
-                .get(&id)
-                .ok_or(MndRefusal::Unknown(LicenceRef::Mnd(id)))?;
-            let Some(node) = deed.node.filter(|_| !deed.burned) else {
-                continue;
-            };
-            if epoch < deed.last_claim_epoch.max(deed.first_mining_epoch) {
-                continue;
-            }
-            let mut deed = (*deed).clone();
-            let pay = credit(context, id, &mut deed, adoption, (epoch, availability(&node)))?;
-            deed.pending = deed
-                .pending
-                .saturating_add(pay.released)
-                .saturating_add(pay.carried);
-            deed.last_claim_epoch = epoch.saturating_add(1);
-            *self.deed_mut(id)? = deed;
-        }
-        Ok(())
-    }
-
-    /// Pays what closed epochs credited (strict). Returns what was minted, wei.
-    ///
-    /// # Errors
-    /// A [`MndRefusal`].
-    pub fn claim_credited(
-        &mut self,
-        context: &MasterContext,
-        sender: &EthAddress,
-        id: u64,
-        bank: &mut Bank,
-    ) -> Result<U256, MndRefusal> {
-        self.running()?;
-        let amount = self.owned(sender, id)?.pending;
-        if amount.is_zero() {
-            return Err(MndRefusal::NothingToClaim(LicenceRef::Mnd(id)));
-        }
-        self.deed_mut(id)?.pending = U256::ZERO;
-        pay_out(context.mnd, bank, id, sender, amount)
-    }
-}
-
-/// The contract looks at the number of epochs and of availabilities together, so that one of them may be wrong; strict
-/// rules look at each.
-fn check_shape(context: &MasterContext, claim: &MasterClaim, first: u64) -> Result<(), MndRefusal> {
-    let licence = LicenceRef::Mnd(claim.id);
-    let needed = context.at.epoch.saturating_sub(first);
-    let (epochs, availabilities) = (claim.epochs.len(), claim.availabilities.len());
-    let fits = |count: usize| count as u64 == needed;
-    let wrong = match context.mode {
-        Mode::Compat => (!fits(epochs) && !fits(availabilities)) || (availabilities as u64) < needed,
-        Mode::Strict => !fits(epochs) || !fits(availabilities),
-    };
-    if wrong {
-        return Err(MndRefusal::WrongCount {
-            licence,
-            epochs,
-            availabilities,
-            needed,
-        });
-    }
-    match (needed.checked_sub(1), claim.epochs.last()) {
-        (Some(_), last) if last.copied() != context.at.epoch.checked_sub(1) => Err(MndRefusal::WrongEpochs {
-            licence,
-            last: context.at.epoch.saturating_sub(1),
-        }),
-        _ => Ok(()),
-    }
-}
-
-fn credit(
-    context: &MasterContext,
-    id: u64,
-    deed: &mut MasterDeed,
-    adoption: &Adoption,
-    (epoch, availability): (u64, u8),
-) -> Result<EpochPay, MndRefusal> {
-    let release = if id == GND {
-        gnd_release(context.mnd)
-    } else {
-        let fraction = fraction(context.mnd, epoch.saturating_sub(deed.first_mining_epoch))?;
-        mnd_release(context.mnd, deed.progress.assigned, fraction)?
-    };
-    let adopted = adoption.at(context.adoption, epoch);
-    let factor = context.mnd.carry_over_factor;
-    Ok(deed.progress.credit(release, availability, adopted, factor))
-}
-
-/// Mints to the owner, or for the GND to its wallets. Returns what was minted, wei.
-fn pay_out(
-    mnd: &MndParams,
-    bank: &mut Bank,
-    id: u64,
-    owner: &EthAddress,
-    amount: U256,
-) -> Result<U256, MndRefusal> {
-    if id != GND {
-        bank.mint(owner, amount, Mint::Mnd)?;
-        return Ok(amount);
-    }
-    let mut minted = U256::ZERO;
-    for (wallet, share) in gnd_split(mnd, amount) {
-        bank.mint(&wallet, share, Mint::Gnd)?;
-        minted = minted.saturating_add(share);
-    }
-    Ok(minted)
 }
 
 impl Journal for MasterDeeds {

@@ -230,7 +230,24 @@ impl NetworkParams {
         if preset == "local" {
             params.nd.link_cooldown_ms = genesis.epoch.length_ms;
         }
-        params.with(over)
+        let mut params = params.with(over)?;
+        if preset == "local" {
+            params.name_wallets();
+        }
+        Ok(params)
+    }
+
+    /// Wallets that nobody named are the owner's.
+    fn name_wallets(&mut self) {
+        let nobody = EthAddress::new([0; 20]);
+        let nd = &mut self.nd;
+        let split = self.mnd.gnd_split.iter_mut().map(|(wallet, _)| wallet);
+        let wallets = [&mut nd.lp_wallet, &mut nd.company_wallet, &mut nd.vat_wallet];
+        for wallet in wallets.into_iter().chain(split) {
+            if *wallet == nobody {
+                *wallet = self.owner;
+            }
+        }
     }
 
     /// These constants with some of them replaced.

@@ -34,12 +34,16 @@ pub mod permission {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Escrow {
     /// Paid in.
+    #[serde(with = "r1_core::wei")]
     pub deposited: U256,
     /// Claimed by nodes.
+    #[serde(with = "r1_core::wei")]
     pub paid: U256,
     /// Used to buy the R1 that was burned.
+    #[serde(with = "r1_core::wei")]
     pub burned: U256,
     /// Given back.
+    #[serde(with = "r1_core::wei")]
     pub refunded: U256,
 }
 
@@ -60,12 +64,14 @@ pub struct Job {
     /// Its type.
     pub job_type: u8,
     /// Price per node and epoch, micro-USDC.
+    #[serde(with = "r1_core::wei")]
     pub price: U256,
     /// First epoch that is no longer run.
     pub last_execution_epoch: u64,
     /// Nodes asked for.
     pub nodes_requested: u64,
     /// Paid in and not allocated yet, micro-USDC.
+    #[serde(with = "r1_core::wei")]
     pub balance: U256,
     /// Last epoch that was allocated.
     pub last_allocated_epoch: u64,
@@ -204,6 +210,13 @@ impl Poai {
     pub fn active_of(&self, escrow: &EthAddress) -> Vec<u64> {
         let range = (*escrow, 0)..=(*escrow, u64::MAX);
         self.active.range(range).map(|((_, job), ())| *job).collect()
+    }
+
+    /// The escrows that have jobs which are not closed.
+    pub fn active_escrows(&self) -> Vec<EthAddress> {
+        let mut owners: Vec<EthAddress> = self.active.iter().map(|((owner, _), ())| *owner).collect();
+        owners.dedup();
+        owners
     }
 
     /// What a node may claim in all, micro-USDC.

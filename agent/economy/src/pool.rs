@@ -195,10 +195,13 @@ pub trait Exchange {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reserves {
     /// R1, wei. The bank's balance of [`holder::POOL`] may be above it where somebody gave the pool a present.
+    #[serde(with = "r1_core::wei")]
     pub r1: U256,
     /// USDC, micro-units.
+    #[serde(with = "r1_core::wei")]
     pub usdc: U256,
     /// LP tokens in existence, with those nobody has.
+    #[serde(with = "r1_core::wei")]
     pub shares: U256,
 }
 

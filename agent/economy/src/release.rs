@@ -93,10 +93,13 @@ pub fn split(claimed: U256, assigned: U256, release: U256, availability: u8, ado
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// R1 assigned to it, wei.
+    #[serde(with = "r1_core::wei")]
     pub assigned: U256,
     /// Released and withheld so far, wei; at most what is assigned.
+    #[serde(with = "r1_core::wei")]
     pub claimed: U256,
     /// Withheld and not carried over yet, wei.
+    #[serde(with = "r1_core::wei")]
     pub withheld: U256,
 }
 

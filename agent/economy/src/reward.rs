@@ -4,21 +4,10 @@ use std::fmt;
 
 use r1_core::{U256, format_r1};
 
-use crate::Params;
-
-/// Availability of a node that was there for the whole epoch.
-const FULL: u64 = 255;
-
-/// Credit of one epoch: `floor(nd_reward_per_epoch * availability / 255)`, wei.
-pub fn nd_epoch_credit(params: &Params, availability: u8) -> U256 {
-    // At most 2^61 * 2^8: far below 2^256.
-    params.nd_reward_per_epoch * U256::from(availability) / U256::from(FULL)
-}
-
-/// What a claim pays: `min(pending, cap - claimed)`, wei; `pending` is the sum of the epochs' credits.
-pub fn nd_claimable(params: &Params, pending: U256, claimed: U256) -> U256 {
-    pending.min(params.nd_cap.saturating_sub(claimed))
-}
+use crate::{
+    NdParams,
+    deeds::{nd_credit, nd_room},
+};
 
 /// One line of an [`Explanation`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,10 +35,10 @@ pub struct Explanation {
 
 /// Explains what a licence earns for some epochs with its node's availability in each, after it has minted
 /// `claimed`. Over all epochs since the last claim, `pays` is what [`State::apply`](crate::State::apply) mints.
-pub fn explain(params: &Params, claimed: U256, epochs: impl IntoIterator<Item = (u64, u8)>) -> Explanation {
+pub fn explain(nd: &NdParams, claimed: U256, epochs: impl IntoIterator<Item = (u64, u8)>) -> Explanation {
     let mut sum = U256::ZERO;
     let line = |(epoch, availability)| {
-        let credit = nd_epoch_credit(params, availability);
+        let credit = nd_credit(nd, availability);
         sum = sum.saturating_add(credit);
         Line {
             epoch,
@@ -59,7 +48,7 @@ pub fn explain(params: &Params, claimed: U256, epochs: impl IntoIterator<Item = 
         }
     };
     let lines = epochs.into_iter().map(line).collect();
-    let room = params.nd_cap.saturating_sub(claimed);
+    let room = nd_room(nd, claimed);
     Explanation {
         lines,
         room,

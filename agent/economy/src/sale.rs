@@ -126,6 +126,7 @@ pub struct Progress {
     /// Licences sold of it.
     pub sold: u64,
     /// Price of a licence at the last sale, wei.
+    #[serde(with = "r1_core::wei")]
     pub last_price: U256,
     /// Tier of the last sale; 0 before the first.
     pub last_tier: u64,

@@ -6,11 +6,14 @@
 //! A transaction is valid as long as its nonce is the sender's next one: one that was refused can be sent again, by
 //! anybody who has seen it, until the sender uses that nonce for something else.
 
-use r1_core::{EthAddress, NodeAddress};
+use r1_core::{EthAddress, NodeAddress, hex_text};
 use serde::{Deserialize, Serialize};
 use sha3::{Digest, Keccak256};
 
-use crate::signature::{SIGNATURE_BYTES, recover, sign_digest};
+use crate::{
+    Action, LicenceRef,
+    signature::{SIGNATURE_BYTES, recover, sign_digest},
+};
 
 /// Longest encoded transaction that is looked at.
 pub const MAX_TRANSACTION_BYTES: usize = 4096;
@@ -31,45 +34,15 @@ pub enum DecodeError {
     Malformed(usize),
 }
 
-/// What a transaction does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Action {
-    /// Link a licence of the sender to a node that agrees.
-    Link {
-        /// The licence.
-        licence: u64,
-        /// The node.
-        node: NodeAddress,
-        /// The node's signature over [`link_consent`].
-        consent: Signature,
-    },
-    /// Unlink a licence of the sender from its node; its rewards must have been claimed.
-    Unlink {
-        /// The licence.
-        licence: u64,
-    },
-    /// Mint what a licence of the sender has earned.
-    Claim {
-        /// The licence.
-        licence: u64,
-    },
-}
-
-impl Action {
-    /// The licence the action is about.
-    pub fn licence(&self) -> u64 {
-        match self {
-            Self::Link { licence, .. } | Self::Unlink { licence } | Self::Claim { licence } => *licence,
-        }
-    }
-}
-
 /// A 65-byte signature with serde support.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Signature(pub [u8; SIGNATURE_BYTES]);
 
 impl Serialize for Signature {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return hex_text::serialize(&self.0, serializer);
+        }
         let (left, right) = self.0.split_at(32);
         let halves = (
             <[u8; 32]>::try_from(left),
@@ -85,6 +58,9 @@ impl Serialize for Signature {
 
 impl<'de> Deserialize<'de> for Signature {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            return hex_text::deserialize(deserializer).map(Self);
+        }
         let (r, s, v) = <([u8; 32], [u8; 32], u8)>::deserialize(deserializer)?;
         let mut out = [0; SIGNATURE_BYTES];
         out[..32].copy_from_slice(&r);
@@ -166,13 +142,27 @@ impl SignedTransaction {
 }
 
 /// The hash a node signs to agree that `owner` links `licence` to it:
-/// `keccak256("_R1_ECONOMY_LINK" || chain id || owner || licence || node)`, integers as 8 bytes big-endian.
-pub fn link_consent(chain_id: u64, owner: &EthAddress, licence: u64, node: &NodeAddress) -> [u8; 32] {
+/// `keccak256("_R1_ECONOMY_LINK" || chain id || owner || kind || number || node || nonce)`, integers as 8 bytes
+/// big-endian, kind one byte (0 ND, 1 MND). `nonce` is how often the licence was linked before
+/// ([`State::link_nonce`](crate::State::link_nonce)): an agreement serves one link.
+pub fn link_consent(
+    chain_id: u64,
+    owner: &EthAddress,
+    licence: LicenceRef,
+    node: &NodeAddress,
+    nonce: u64,
+) -> [u8; 32] {
+    let (kind, number) = match licence {
+        LicenceRef::Nd(number) => (0, number),
+        LicenceRef::Mnd(number) => (1, number),
+    };
     Keccak256::new_with_prefix(b"_R1_ECONOMY_LINK")
         .chain_update(chain_id.to_be_bytes())
         .chain_update(owner.as_bytes())
-        .chain_update(licence.to_be_bytes())
+        .chain_update([kind])
+        .chain_update(number.to_be_bytes())
         .chain_update(node.as_compressed())
+        .chain_update(nonce.to_be_bytes())
         .finalize()
         .into()
 }

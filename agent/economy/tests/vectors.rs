@@ -10,12 +10,14 @@ use std::{
 
 use r1_core::{EpochClock, Genesis, GenesisLicence, GenesisOracle, NodeAddress, U256, parse_wei};
 use r1_economy::{
-    Action, BlockContext, Signature, State, Transaction, link_consent, reward::explain, sign_digest,
+    Action, BlockContext, LicenceRef, Signature, State, Transaction, link_consent, reward::explain,
+    sign_digest,
 };
 use r1_identity::NodeKey;
 use serde_json::Value;
 
 const SECRET: [u8; 32] = [7; 32];
+const LICENCE: LicenceRef = LicenceRef::Nd(1);
 
 fn folder() -> Option<PathBuf> {
     if let Some(folder) = env::var_os("R1_VECTORS") {
@@ -65,6 +67,7 @@ fn state() -> State {
             owner: key.eth_address(),
         }],
     })
+    .unwrap()
 }
 
 /// The whole way: link, close every epoch, claim. Returns what was minted.
@@ -88,13 +91,13 @@ fn live_through(availabilities: &[u8]) -> U256 {
         )
     };
     let node: NodeAddress = key.address();
-    let consent = sign_digest(&SECRET, &link_consent(1, &key.eth_address(), 1, &node)).unwrap();
+    let consent = sign_digest(&SECRET, &link_consent(1, &key.eth_address(), LICENCE, &node, 0)).unwrap();
     send(
         &mut state,
         0,
         0,
         Action::Link {
-            licence: 1,
+            licence: LICENCE,
             node,
             consent: Signature(consent),
         },
@@ -104,8 +107,8 @@ fn live_through(availabilities: &[u8]) -> U256 {
         state.close_epoch(epoch, &[(node, *value)].into(), false).unwrap();
     }
     let epoch = availabilities.len() as u64;
-    match send(&mut state, epoch, 1, Action::Claim { licence: 1 }) {
-        Ok(receipt) => receipt.minted,
+    match send(&mut state, epoch, 1, Action::Claim { licence: LICENCE }) {
+        Ok(receipt) => receipt.minted(),
         Err(refusal) => {
             assert!(refusal.to_string().contains("nothing to claim"), "{refusal}");
             U256::ZERO
@@ -118,9 +121,9 @@ fn rewards_are_the_contracts_to_the_wei() {
     let Some(vectors) = vectors("rewards_are_the_contracts_to_the_wei", "nd_rewards.json") else {
         return;
     };
-    let params = state().params().clone();
-    assert_eq!(params.nd_reward_per_epoch, wei(&vectors["maxReleasePerDay"]));
-    assert_eq!(params.nd_cap, wei(&vectors["maxMiningPerLicense"]));
+    let params = state().params().nd.clone();
+    assert_eq!(params.reward_per_epoch, wei(&vectors["maxReleasePerDay"]));
+    assert_eq!(params.cap, wei(&vectors["maxMiningPerLicense"]));
 
     let single = vectors["per_availability_single_epoch"].as_array().unwrap();
     assert_eq!(single.len(), 256);

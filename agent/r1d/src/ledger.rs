@@ -13,7 +13,8 @@ use heed::{
 };
 use r1_core::{EpochClock, Genesis, Hex, NodeAddress};
 use r1_economy::{
-    BlockContext, DecodeError, Receipt, Refusal, SignedTransaction, State, table::Journal as _,
+    BlockContext, DecodeError, GenesisRefusal, Receipt, Refusal, SignedTransaction, State,
+    table::Journal as _,
 };
 use r1_oraclesync::{Block, Certificate, DecidedBlock, Hash, Outcome, Tip, ValidatorSet, network_hash};
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,9 @@ pub enum LedgerError {
         /// The version found.
         found: u64,
     },
+    /// The genesis makes no state.
+    #[error(transparent)]
+    Genesis(#[from] GenesisRefusal),
     /// A block that does not follow.
     #[error("ledger: block {height} does not follow height {tip}")]
     Gap {
@@ -177,9 +181,12 @@ pub fn run(
             Outcome::Agreed(availability) => (availability.clone(), false),
             Outcome::Faulty => (BTreeMap::new(), true),
         };
-        state
+        let closed = state
             .close_epoch(*epoch, &availability, faulty)
             .map_err(|refusal| LedgerError::EpochClose { height, refusal })?;
+        for (escrow, refusal) in closed.failed {
+            tracing::debug!(%escrow, epoch, %refusal, "escrow is not allocated; it is tried again at the next close");
+        }
     }
     let context = context(clock, block.timestamp_ms);
     let mut receipts = Vec::with_capacity(block.txs.len());
@@ -253,7 +260,7 @@ impl Ledger {
             state_records,
             clock: genesis.epoch,
             set,
-            state: State::genesis(genesis),
+            state: State::genesis(genesis)?,
             tip: Tip::genesis(network_hash(genesis)),
         };
         ledger.load(genesis)?;
@@ -272,7 +279,7 @@ impl Ledger {
         if version != VERSION {
             return Err(LedgerError::Version { found: version });
         }
-        let mut state = State::empty(genesis);
+        let mut state = State::empty(genesis)?;
         for entry in self.state_records.iter(&txn)? {
             let (key, slot) = entry?;
             let (table, key) = split_key(key).ok_or_else(|| damaged("state", &"a key without a table"))?;

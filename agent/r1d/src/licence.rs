@@ -1,6 +1,7 @@
 //! The node's own licence: linked and claimed by the node itself where the same key owns it.
 
-use r1_economy::{Action, LicenceView, Signature, Transaction, link_consent, sign_digest};
+use r1_core::U256;
+use r1_economy::{Action, LicenceRef, Signature, Transaction, link_consent, sign_digest};
 
 use crate::{
     clock::now_ms,
@@ -9,12 +10,17 @@ use crate::{
     node::Node,
 };
 
+/// Job earnings below this are left to grow, micro-USDC: a swap of little loses much to rounding.
+const LEAST_JOB_CLAIM: u64 = 1_000_000;
+/// How much less than the pool's present quote a claim of job earnings accepts, basis points.
+const MAX_SLIPPAGE_BP: u64 = 300;
+
 /// Why the node does not act on a licence.
 #[derive(Debug, thiserror::Error)]
 pub enum LicenceError {
     /// There is no such licence.
     #[error("licence {0} does not exist")]
-    Unknown(u64),
+    Unknown(LicenceRef),
     /// The ledger or the pool refuses.
     #[error(transparent)]
     Pool(#[from] PoolError),
@@ -26,16 +32,13 @@ pub enum LicenceError {
 /// Links or claims as the configuration says, if there is something to do.
 pub async fn look_after(node: &Node) {
     let Some(action) = next_action(node) else { return };
-    match submit(node, action.clone()) {
+    let name = action.name();
+    match submit(node, action) {
         Ok((hash, bytes)) => {
-            tracing::info!(
-                licence = action.licence(),
-                tx = hex(&hash),
-                "own transaction is sent"
-            );
+            tracing::info!(action = name, tx = hex(&hash), "own transaction is sent");
             gossip::publish_again(node, TRANSACTION, &bytes).await;
         }
-        Err(error) => tracing::warn!(licence = action.licence(), %error, "own transaction is refused"),
+        Err(error) => tracing::warn!(action = name, %error, "own transaction is refused"),
     }
 }
 
@@ -48,25 +51,32 @@ fn next_action(node: &Node) -> Option<Action> {
     let chain = node.chain.lock();
     let state = chain.ledger().state();
     let linked = state.licence_of(&address);
-    let own = |view: &LicenceView| view.licence.owner == eth;
-    if auto_link && linked.is_none() {
+    let waits = |test: fn(&Action) -> bool| chain.pool().has(eth, test);
+    let Some(linked) = linked else {
         let free = state
             .licences()
-            .find(|view| own(view) && view.licence.node.is_none())?;
-        let waits = chain
-            .pool()
-            .has(eth, |action| matches!(action, Action::Link { .. }));
+            .find(|view| view.owner == eth && view.node.is_none() && !view.banned)?;
+        let wanted = auto_link && !waits(|action| matches!(action, Action::Link { .. }));
         drop(chain);
-        return if waits { None } else { link(node, free.id).ok() };
+        return if wanted {
+            link(node, free.licence).ok()
+        } else {
+            None
+        };
+    };
+    let view = state
+        .licence(linked)
+        .filter(|view| auto_claim && view.owner == eth)?;
+    if !view.claimable.is_zero() && !waits(|action| matches!(action, Action::Claim { .. })) {
+        return Some(Action::Claim { licence: linked });
     }
-    if auto_claim {
-        let view = state
-            .licences()
-            .find(|view| Some(view.id) == linked && own(view) && !view.claimable.is_zero())?;
-        let waits = chain
-            .pool()
-            .has(eth, |action| matches!(action, Action::Claim { .. }));
-        return (!waits).then_some(Action::Claim { licence: view.id });
+    let earned = state.job_earnings(&eth);
+    let worth = matches!(linked, LicenceRef::Nd(_)) && earned >= U256::from(LEAST_JOB_CLAIM);
+    if worth && !waits(|action| matches!(action, Action::ClaimJobs { .. })) {
+        return Some(Action::ClaimJobs {
+            nodes: vec![eth],
+            min_out: state.least_out(earned, MAX_SLIPPAGE_BP)?,
+        });
     }
     None
 }
@@ -75,9 +85,10 @@ fn next_action(node: &Node) -> Option<Action> {
 ///
 /// # Errors
 /// [`LicenceError::Key`].
-pub fn link(node: &Node, licence: u64) -> Result<Action, LicenceError> {
+pub fn link(node: &Node, licence: LicenceRef) -> Result<Action, LicenceError> {
     let (address, eth) = (node.address(), node.key.eth_address());
-    let digest = link_consent(node.genesis.chain_id, &eth, licence, &address);
+    let nonce = node.chain.lock().ledger().state().link_nonce(licence);
+    let digest = link_consent(node.genesis.chain_id, &eth, licence, &address, nonce);
     let consent = sign_digest(&node.key.secret_bytes(), &digest).ok_or(LicenceError::Key)?;
     Ok(Action::Link {
         licence,
@@ -94,8 +105,11 @@ pub fn link(node: &Node, licence: u64) -> Result<Action, LicenceError> {
 pub fn submit(node: &Node, action: Action) -> Result<([u8; 32], Vec<u8>), LicenceError> {
     let mut chain = node.chain.lock();
     let state = chain.ledger().state();
-    if !state.licences().any(|view| view.id == action.licence()) {
-        return Err(LicenceError::Unknown(action.licence()));
+    if let Some(licence) = action
+        .licence()
+        .filter(|licence| state.licence(*licence).is_none())
+    {
+        return Err(LicenceError::Unknown(licence));
     }
     let nonce = chain.pool().next_nonce(state, &node.key.eth_address());
     let transaction = Transaction {

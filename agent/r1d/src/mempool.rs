@@ -177,7 +177,7 @@ impl Mempool {
 #[cfg(test)]
 mod tests {
     use r1_core::{EpochClock, Genesis, GenesisLicence};
-    use r1_economy::{Signature, Transaction, link_consent, sign_digest, table::Journal as _};
+    use r1_economy::{LicenceRef, Signature, Transaction, link_consent, sign_digest, table::Journal as _};
     use r1_oraclesync::OracleKey;
 
     use super::*;
@@ -202,6 +202,7 @@ mod tests {
             economy: Default::default(),
             licences: vec![GenesisLicence { id: 1, owner }],
         })
+        .unwrap()
     }
 
     fn tx(nonce: u64, action: Action) -> Vec<u8> {
@@ -217,11 +218,15 @@ mod tests {
 
     fn link(nonce: u64) -> Vec<u8> {
         let key = OracleKey::from_secret(&SECRET).unwrap();
-        let consent = sign_digest(&SECRET, &link_consent(7, &key.eth(), 1, &key.node())).unwrap();
+        let consent = sign_digest(
+            &SECRET,
+            &link_consent(7, &key.eth(), LicenceRef::Nd(1), &key.node(), 0),
+        )
+        .unwrap();
         tx(
             nonce,
             Action::Link {
-                licence: 1,
+                licence: LicenceRef::Nd(1),
                 node: key.node(),
                 consent: Signature(consent),
             },
@@ -262,7 +267,14 @@ mod tests {
     #[test]
     fn what_cannot_be_taken_is_refused_by_reason() {
         let (mut pool, mut state) = (Mempool::default(), state());
-        let claim = |nonce| tx(nonce, Action::Claim { licence: 1 });
+        let claim = |nonce| {
+            tx(
+                nonce,
+                Action::Claim {
+                    licence: LicenceRef::Nd(1),
+                },
+            )
+        };
         assert_eq!(
             pool.add(&mut state, CONTEXT, b"garbage").unwrap_err().reason(),
             "malformed"
@@ -287,8 +299,17 @@ mod tests {
     #[test]
     fn a_later_nonce_waits_for_the_earlier_one_and_useless_ones_go() {
         let (mut pool, mut state) = (Mempool::default(), state());
-        pool.add(&mut state, CONTEXT, &tx(1, Action::Claim { licence: 1 }))
-            .unwrap();
+        pool.add(
+            &mut state,
+            CONTEXT,
+            &tx(
+                1,
+                Action::Claim {
+                    licence: LicenceRef::Nd(1),
+                },
+            ),
+        )
+        .unwrap();
         assert_eq!(select(&pool, &mut state), Vec::<Vec<u8>>::new());
         pool.prune(&mut state, CONTEXT);
         assert_eq!(pool.len(), 1, "its turn may come");

@@ -124,7 +124,7 @@ impl Node {
                 .ledger()
                 .state()
                 .licences()
-                .filter_map(|view| view.licence.node),
+                .filter_map(|view| view.node),
         );
         let mut recorder = self.recorder();
         let candidates: Vec<_> = recorder.known().difference(&known).copied().collect();
@@ -141,12 +141,8 @@ impl Node {
         };
         let eth = key.eth_address();
         let chain = self.chain.lock();
-        let mut own = chain
-            .ledger()
-            .state()
-            .licences()
-            .filter(|view| view.licence.owner == eth);
-        own.any(|view| view.licence.node.is_none_or(|linked| linked == *node))
+        let mut own = chain.ledger().state().licences().filter(|view| view.owner == eth);
+        own.any(|view| view.node.is_none_or(|linked| linked == *node))
     }
 }
 

@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use r1_economy::Action;
 use r1_host_api::HostClient;
 use r1_oraclesync::Store;
 use r1_poa::Recorder;
@@ -12,7 +11,7 @@ use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use crate::{
     api::{
         self,
-        view::{BoxFuture, LicenceAction, NodeInfo, NodeView},
+        view::{BoxFuture, NodeAction, NodeInfo, NodeView},
     },
     chain::SharedChain,
     clock::now_ms,
@@ -27,6 +26,13 @@ const HOST_PATIENCE: Duration = Duration::from_secs(2);
 const MAX_SOCKET_PATH: usize = 107;
 
 struct View(Arc<Node>);
+
+impl View {
+    fn publish(&self, bytes: Vec<u8>) {
+        let node = Arc::clone(&self.0);
+        tokio::spawn(async move { gossip::publish_again(&node, TRANSACTION, &bytes).await });
+    }
+}
 
 impl NodeView for View {
     fn info(&self) -> &NodeInfo {
@@ -77,15 +83,22 @@ impl NodeView for View {
         self.0.host.degraded()
     }
 
-    fn submit(&self, action: LicenceAction) -> Result<[u8; 32], String> {
+    fn submit(&self, action: NodeAction) -> Result<[u8; 32], String> {
         let action = match action {
-            LicenceAction::Link(id) => licence::link(&self.0, id),
-            LicenceAction::Claim(licence) => Ok(Action::Claim { licence }),
+            NodeAction::Link(licence) => licence::link(&self.0, licence),
+            NodeAction::Send(action) => Ok(*action),
         };
         let submitted = action.and_then(|action| licence::submit(&self.0, action));
         let (hash, bytes) = submitted.map_err(|error| error.to_string())?;
-        let node = Arc::clone(&self.0);
-        tokio::spawn(async move { gossip::publish_again(&node, TRANSACTION, &bytes).await });
+        self.publish(bytes);
+        Ok(hash)
+    }
+
+    fn submit_signed(&self, bytes: Vec<u8>) -> Result<[u8; 32], String> {
+        let taken = self.0.chain.lock().add_transaction(now_ms(), &bytes);
+        let hash = taken.map_err(|error| error.to_string())?;
+        self.0.hint_work();
+        self.publish(bytes);
         Ok(hash)
     }
 

@@ -10,6 +10,9 @@ pub enum MndRefusal {
     /// Everything is stopped.
     #[error("master node deeds are paused")]
     Paused,
+    /// Nothing is stopped.
+    #[error("master node deeds are not paused")]
+    NotPaused,
     /// No such licence.
     #[error("licence {0} does not exist")]
     Unknown(LicenceRef),
@@ -122,6 +125,7 @@ impl MndRefusal {
     pub fn revert(&self) -> String {
         let name = match self {
             Self::Paused => "EnforcedPause()",
+            Self::NotPaused => "ExpectedPause()",
             Self::Unknown(LicenceRef::Nd(id) | LicenceRef::Mnd(id)) => {
                 return format!("ERC721NonexistentToken({id})");
             }

@@ -31,6 +31,18 @@ impl Allocated {
     pub fn gross(&self) -> U256 {
         self.nodes.saturating_add(self.burned_usdc)
     }
+
+    /// The sums of two.
+    ///
+    /// # Errors
+    /// [`PoaiRefusal::Overflow`].
+    pub fn plus(&self, other: &Self) -> Result<Self, PoaiRefusal> {
+        Ok(Self {
+            nodes: sum(self.nodes, other.nodes, "allocation")?,
+            burned_usdc: sum(self.burned_usdc, other.burned_usdc, "allocation")?,
+            burned_r1: sum(self.burned_r1, other.burned_r1, "allocation")?,
+        })
+    }
 }
 
 impl Poai {
@@ -252,10 +264,7 @@ impl Poai {
         let owners: Vec<EthAddress> = self.escrows.iter().map(|(owner, _)| *owner).collect();
         let mut all = Allocated::default();
         for owner in owners {
-            let one = self.allocate(context, &owner, bank, exchange, adoption)?;
-            all.nodes = sum(all.nodes, one.nodes, "allocation")?;
-            all.burned_usdc = sum(all.burned_usdc, one.burned_usdc, "allocation")?;
-            all.burned_r1 = sum(all.burned_r1, one.burned_r1, "allocation")?;
+            all = all.plus(&self.allocate(context, &owner, bank, exchange, adoption)?)?;
         }
         Ok(all)
     }

@@ -1,12 +1,7 @@
 use super::*;
 
-fn params() -> Params {
-    Params {
-        chain_id: 1,
-        nd_reward_per_epoch: U256::from(1_458_508_188_386_985_115_u64),
-        nd_cap: U256::from(1_575_188_843_457_943_925_233_u128),
-        link_cooldown_ms: 1,
-    }
+fn params() -> NdParams {
+    crate::NetworkParams::preset("mainnet").unwrap().nd
 }
 
 fn pays(claimed: u128, availabilities: &[u8]) -> String {
@@ -21,13 +16,10 @@ fn pays(claimed: u128, availabilities: &[u8]) -> String {
 
 #[test]
 fn an_epoch_pays_by_availability_rounded_down() {
-    assert_eq!(nd_epoch_credit(&params(), 0), U256::ZERO);
-    assert_eq!(nd_epoch_credit(&params(), 255), params().nd_reward_per_epoch);
+    assert_eq!(nd_credit(&params(), 0), U256::ZERO);
+    assert_eq!(nd_credit(&params(), 255), params().reward_per_epoch);
     // 1458508188386985115 / 255 = 5719639954458765.15...
-    assert_eq!(
-        nd_epoch_credit(&params(), 1),
-        U256::from(5_719_639_954_458_765_u64)
-    );
+    assert_eq!(nd_credit(&params(), 1), U256::from(5_719_639_954_458_765_u64));
 }
 
 #[test]
@@ -48,13 +40,10 @@ fn claims_pay_what_the_contract_pays() {
 
 #[test]
 fn the_cap_ends_the_licence_after_1080_epochs_and_1033_wei() {
-    let all = nd_epoch_credit(&params(), 255) * U256::from(1080);
-    assert_eq!(params().nd_cap - all, U256::from(1033));
-    assert_eq!(nd_claimable(&params(), U256::from(5000), all), U256::from(1033));
-    assert_eq!(
-        nd_claimable(&params(), U256::from(5000), params().nd_cap),
-        U256::ZERO
-    );
+    let all = nd_credit(&params(), 255) * U256::from(1080);
+    assert_eq!(params().cap - all, U256::from(1033));
+    assert_eq!(U256::from(5000).min(nd_room(&params(), all)), U256::from(1033));
+    assert_eq!(nd_room(&params(), params().cap), U256::ZERO);
 }
 
 #[test]
@@ -66,7 +55,7 @@ fn an_explanation_reads_line_by_line() {
          epoch 8: availability 1/255 earns 0.005719639954458765 R1, together 1.46422782834144388 R1\n\
          a claim pays 1.46422782834144388 R1 of at most 1575.188843457943925233 R1"
     );
-    let text = explain(&params(), params().nd_cap, [(7, 255)]).to_string();
+    let text = explain(&params(), params().cap, [(7, 255)]).to_string();
     assert!(
         text.ends_with("pays 0 R1 of at most 0 R1 (the rest is above the licence's cap)"),
         "{text}"

@@ -78,12 +78,33 @@ pub enum RestoreError {
 
 impl State {
     /// All tables by name, in the order of the root.
-    fn tables(&mut self) -> [(&'static str, &mut dyn Stored); 5] {
+    fn tables(&mut self) -> [(&'static str, &mut dyn Stored); 25] {
+        let poai = &mut self.poai;
         [
             ("accounts", &mut self.bank.accounts),
             ("totals", &mut self.bank.totals),
-            ("licences", &mut self.licences),
-            ("nodes", &mut self.nodes),
+            ("deeds", &mut self.deeds.deeds),
+            ("deed_status", &mut self.deeds.status),
+            ("masters", &mut self.masters.deeds),
+            ("master_status", &mut self.masters.status),
+            ("links", &mut self.links),
+            ("oracles", &mut self.controller.oracles),
+            ("minimum_signatures", &mut self.controller.minimum_signatures),
+            ("adoption_sold", &mut self.adoption.sold),
+            ("adoption_volume", &mut self.adoption.volume),
+            ("sale", &mut self.sale.progress),
+            ("invoices", &mut self.sale.invoices),
+            ("pool", &mut self.pool.reserves),
+            ("pool_shares", &mut self.pool.shares),
+            ("escrows", &mut poai.escrows),
+            ("jobs", &mut poai.jobs),
+            ("active_jobs", &mut poai.active),
+            ("delegates", &mut poai.delegates),
+            ("node_wallets", &mut poai.wallets),
+            ("proposals", &mut poai.proposals),
+            ("last_job", &mut poai.last_job),
+            ("apps", &mut self.gratitude.apps),
+            ("epochs", &mut self.epochs),
             ("next_epoch", &mut self.next_epoch),
         ]
     }

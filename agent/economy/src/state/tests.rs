@@ -1,9 +1,11 @@
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
-use r1_core::{EpochClock, GenesisLicence, GenesisOracle};
+use r1_core::{EpochClock, Genesis, GenesisLicence, GenesisOracle};
 use r1_identity::NodeKey;
 
 use super::*;
-use crate::{RecordProof, sign_digest};
+use crate::{Action, RecordProof, Signature, bank::Asset, deeds::DeedRefusal, link_consent, sign_digest};
 
 const CHAIN: u64 = 31337;
 const EPOCH_MS: u64 = 60_000;
@@ -25,7 +27,7 @@ fn wallet(seed: u8) -> Wallet {
 }
 
 fn state(owners: &[&Wallet]) -> State {
-    State::genesis(&genesis_of(owners))
+    State::genesis(&genesis_of(owners)).unwrap()
 }
 
 fn genesis_of(owners: &[&Wallet]) -> Genesis {
@@ -63,13 +65,23 @@ fn at(epoch: u64) -> BlockContext {
     }
 }
 
-fn link(wallet: &Wallet, licence: u64) -> Action {
-    let hash = link_consent(CHAIN, &wallet.eth, licence, &wallet.node);
+/// The link of a licence to the wallet's own node, which agrees for the `nonce`th time.
+fn link_again(wallet: &Wallet, licence: u64, nonce: u64) -> Action {
+    let licence = LicenceRef::Nd(licence);
+    let hash = link_consent(CHAIN, &wallet.eth, licence, &wallet.node, nonce);
     Action::Link {
         licence,
         node: wallet.node,
         consent: Signature(sign_digest(&wallet.secret, &hash).unwrap()),
     }
+}
+
+fn link(wallet: &Wallet, licence: u64) -> Action {
+    link_again(wallet, licence, 0)
+}
+
+fn nd(licence: u64) -> LicenceRef {
+    LicenceRef::Nd(licence)
 }
 
 fn send(
@@ -100,14 +112,14 @@ fn an_epoch_is_credited_and_claimed_to_the_wei() {
     send(&mut state, at(0), &alice, link(&alice, 1)).unwrap();
     state.close_epoch(0, &table(&alice, 255), false).unwrap();
     state.close_epoch(1, &table(&alice, 1), false).unwrap();
-    let receipt = send(&mut state, at(2), &alice, Action::Claim { licence: 1 }).unwrap();
+    let receipt = send(&mut state, at(2), &alice, Action::Claim { licence: nd(1) }).unwrap();
     let expected = U256::from(1_458_508_188_386_985_115_u64 + 5_719_639_954_458_765);
-    assert_eq!(receipt.minted, expected);
+    assert_eq!(receipt.minted(), expected);
     assert_eq!(state.balance(&alice.eth), expected);
     assert_eq!(state.supply(), expected);
     assert_eq!(
-        send(&mut state, at(2), &alice, Action::Claim { licence: 1 }),
-        Err(Refusal::NothingToClaim(1))
+        send(&mut state, at(2), &alice, Action::Claim { licence: nd(1) }),
+        Err(Refusal::Deed(DeedRefusal::NothingToClaim(1)))
     );
 }
 
@@ -123,7 +135,7 @@ fn a_link_is_paid_from_the_epoch_in_which_it_was_made() {
     assert!(
         state
             .licences()
-            .all(|view| view.claimable == state.params().nd_reward_per_epoch)
+            .all(|view| view.claimable == state.params().nd.reward_per_epoch)
     );
 }
 
@@ -138,7 +150,7 @@ fn a_faulty_epoch_pays_every_linked_node_and_an_absent_node_nothing() {
     assert!(
         state
             .licences()
-            .all(|view| view.claimable == state.params().nd_reward_per_epoch)
+            .all(|view| view.claimable == state.params().nd.reward_per_epoch)
     );
 }
 
@@ -149,25 +161,25 @@ fn what_is_not_allowed_is_refused_by_name_and_changes_nothing() {
     let before = state.root();
     let sent = |state: &mut State, wallet, action| send(state, at(0), wallet, action).unwrap_err();
     assert_eq!(
-        sent(&mut state, &alice, Action::Claim { licence: 9 }),
-        Refusal::UnknownLicence(9)
+        sent(&mut state, &alice, Action::Claim { licence: nd(9) }),
+        Refusal::Deed(DeedRefusal::Unknown(9))
     );
     assert!(matches!(
         sent(&mut state, &alice, link(&alice, 2)),
-        Refusal::NotOwner { licence: 2, .. }
+        Refusal::Deed(DeedRefusal::NotOwner { licence: 2, .. })
     ));
     assert_eq!(
-        sent(&mut state, &alice, Action::Claim { licence: 1 }),
-        Refusal::NotLinked(1)
+        sent(&mut state, &alice, Action::Claim { licence: nd(1) }),
+        Refusal::Deed(DeedRefusal::NotLinked(1))
     );
     let stolen = Action::Link {
-        licence: 1,
+        licence: nd(1),
         node: bob.node,
         consent: Signature([7; 65]),
     };
     assert!(matches!(
         sent(&mut state, &alice, stolen),
-        Refusal::NoConsent { licence: 1, .. }
+        Refusal::Deed(DeedRefusal::NoConsent { licence: 1, .. })
     ));
     assert_eq!(
         state.close_epoch(3, &BTreeMap::new(), false),
@@ -178,16 +190,16 @@ fn what_is_not_allowed_is_refused_by_name_and_changes_nothing() {
     send(&mut state, at(0), &alice, link(&alice, 1)).unwrap();
     assert!(matches!(
         sent(&mut state, &alice, link(&alice, 1)),
-        Refusal::LicenceLinked { licence: 1, .. }
+        Refusal::Deed(DeedRefusal::Linked { licence: 1, .. })
     ));
     assert!(matches!(
         sent(&mut state, &bob, link(&alice, 2)),
-        Refusal::NodeLinked { licence: 1, .. }
+        Refusal::Deed(DeedRefusal::NodeLinked { .. })
     ));
     state.close_epoch(0, &table(&alice, 9), false).unwrap();
     assert!(matches!(
-        sent(&mut state, &alice, Action::Unlink { licence: 1 }),
-        Refusal::ClaimFirst { .. }
+        sent(&mut state, &alice, Action::Unlink { licence: nd(1) }),
+        Refusal::Deed(DeedRefusal::ClaimFirst { .. })
     ));
 }
 
@@ -215,7 +227,7 @@ fn a_replayed_a_foreign_and_a_forged_transaction_are_refused() {
     let foreign = Transaction {
         chain_id: 1,
         nonce: 1,
-        action: Action::Claim { licence: 1 },
+        action: Action::Claim { licence: nd(1) },
     };
     let foreign = foreign.sign(&alice.secret).unwrap();
     assert!(matches!(
@@ -237,10 +249,10 @@ fn a_licence_can_be_linked_again_only_after_the_cooldown() {
     let alice = wallet(1);
     let mut state = state(&[&alice]);
     send(&mut state, at(0), &alice, link(&alice, 1)).unwrap();
-    send(&mut state, at(0), &alice, Action::Unlink { licence: 1 }).unwrap();
+    send(&mut state, at(0), &alice, Action::Unlink { licence: nd(1) }).unwrap();
     assert!(matches!(
         send(&mut state, at(0), &alice, link(&alice, 1)),
-        Err(Refusal::Cooldown { .. })
+        Err(Refusal::Deed(DeedRefusal::Cooldown { .. }))
     ));
     let exactly = BlockContext {
         timestamp_ms: 1 + EPOCH_MS,
@@ -248,13 +260,18 @@ fn a_licence_can_be_linked_again_only_after_the_cooldown() {
     };
     assert!(matches!(
         send(&mut state, exactly, &alice, link(&alice, 1)),
-        Err(Refusal::Cooldown { .. })
+        Err(Refusal::Deed(DeedRefusal::Cooldown { .. }))
     ));
     let after = BlockContext {
         timestamp_ms: 2 + EPOCH_MS,
         epoch: 1,
     };
-    send(&mut state, after, &alice, link(&alice, 1)).unwrap();
+    // What the node agreed to the first time is used up.
+    assert!(matches!(
+        send(&mut state, after, &alice, link(&alice, 1)),
+        Err(Refusal::Deed(DeedRefusal::NoConsent { .. }))
+    ));
+    send(&mut state, after, &alice, link_again(&alice, 1, 1)).unwrap();
 }
 
 #[test]
@@ -262,17 +279,17 @@ fn an_epoch_that_is_over_but_not_closed_is_not_lost_by_unlinking() {
     let alice = wallet(1);
     let mut state = state(&[&alice]);
     send(&mut state, at(0), &alice, link(&alice, 1)).unwrap();
-    let unlink = || Action::Unlink { licence: 1 };
+    let unlink = || Action::Unlink { licence: nd(1) };
     assert_eq!(
         send(&mut state, at(1), &alice, unlink()),
-        Err(Refusal::EpochOpen { licence: 1, epoch: 0 })
+        Err(Refusal::Deed(DeedRefusal::EpochOpen { licence: 1, epoch: 0 }))
     );
     state.close_epoch(0, &table(&alice, 255), false).unwrap();
     assert!(matches!(
         send(&mut state, at(1), &alice, unlink()),
-        Err(Refusal::ClaimFirst { .. })
+        Err(Refusal::Deed(DeedRefusal::ClaimFirst { .. }))
     ));
-    send(&mut state, at(1), &alice, Action::Claim { licence: 1 }).unwrap();
+    send(&mut state, at(1), &alice, Action::Claim { licence: nd(1) }).unwrap();
     send(&mut state, at(1), &alice, unlink()).unwrap();
     assert_eq!(state.licence_of(&alice.node), None);
 }
@@ -291,28 +308,28 @@ fn the_bytes_that_are_signed_hashed_and_stored_do_not_change_silently() {
     .unwrap();
     state.apply(at(0), &signed).unwrap();
     state.close_epoch(0, &table(&alice, 200), false).unwrap();
-    send(&mut state, at(1), &alice, Action::Claim { licence: 1 }).unwrap();
+    send(&mut state, at(1), &alice, Action::Claim { licence: nd(1) }).unwrap();
     // These change with the version of the wire form or of the stored state only.
     assert_eq!(
         hex::encode(signed.transaction.hash()),
-        "d1833d337599f67a78b8a386250f03a86873429db805127f6cedffa308ec99aa"
+        "ba939a1c025a2e8503ee437578ee29fee7d9eedee3e484d96d4e773fc94007b9"
     );
     assert_eq!(
         genesis,
-        "6df80c54b8cf84cbc9065a6280e78fb0308940efd8f231c4be13b205a6d6a18f"
+        "ae6ec411135b65464fc2f32da974e9aa435f125a0e49abb430ebc755aa00ddc5"
     );
     assert_eq!(
         hex::encode(state.root()),
-        "66b2b151491b767adc47d0e31fde98ceeb134d4936145837a9ebd62bdbf3517b"
+        "10b58f4af6f62dddbe055b086c343f3a599bbb8863d1867cfb7dbe1fd9614625"
     );
-    let mut again = State::empty(&genesis_of(&[&alice]));
+    let mut again = State::empty(&genesis_of(&[&alice])).unwrap();
     for (table, key, slot) in state.changes() {
         again.restore(table, &key, &slot.unwrap()).unwrap();
     }
     assert_eq!(again, state);
     assert_eq!(again.root(), state.root());
     let key = postcard::to_allocvec(&1u64).unwrap();
-    let proof = state.prove("licences", &key).unwrap();
+    let proof = state.prove("deeds", &key).unwrap();
     assert_eq!(proof.state_root(), Some(state.root()));
     let forged = RecordProof {
         value: vec![0],
@@ -329,10 +346,10 @@ struct Model {
 }
 
 impl Model {
-    fn claimable(&self, params: &Params, licence: u64) -> U256 {
+    fn claimable(&self, params: &crate::NetworkParams, licence: u64) -> U256 {
         let claimed = self.minted.get(&licence).copied().unwrap_or_default();
         let epochs = self.earned.get(&licence).into_iter().flatten().copied();
-        crate::reward::explain(params, claimed, (0..).zip(epochs)).pays
+        crate::reward::explain(&params.nd, claimed, (0..).zip(epochs)).pays
     }
 }
 
@@ -347,21 +364,21 @@ proptest! {
         let owners: Vec<_> = wallets.iter().collect();
         let mut state = state(&owners);
         // A small cap, so that it is reached.
-        state.params.nd_cap = state.params.nd_reward_per_epoch * U256::from(3);
+        state.params.nd.cap = state.params.nd.reward_per_epoch * U256::from(3);
         let mut model = Model::default();
         for (kind, who, value) in steps {
             let (wallet, licence) = (&wallets[usize::from(who) - 1], u64::from(who));
             let context = at(state.next_epoch());
-            let linked = state.licence_of(&wallet.node) == Some(licence);
+            let linked = state.licence_of(&wallet.node) == Some(nd(licence));
             match kind {
-                0 => { let _ = send(&mut state, context, wallet, link(wallet, licence)); }
-                1 => { let _ = send(&mut state, context, wallet, Action::Unlink { licence }); }
+                0 => { let nonce = state.link_nonce(nd(licence)); let _ = send(&mut state, context, wallet, link_again(wallet, licence, nonce)); }
+                1 => { let _ = send(&mut state, context, wallet, Action::Unlink { licence: nd(licence) }); }
                 2 => {
                     let expected = model.claimable(&state.params, licence);
-                    match send(&mut state, context, wallet, Action::Claim { licence }) {
+                    match send(&mut state, context, wallet, Action::Claim { licence: nd(licence) }) {
                         Ok(receipt) => {
-                            prop_assert_eq!(receipt.minted, expected);
-                            *model.minted.entry(licence).or_default() += receipt.minted;
+                            prop_assert_eq!(receipt.minted(), expected);
+                            *model.minted.entry(licence).or_default() += receipt.minted();
                             model.earned.remove(&licence);
                         }
                         Err(_) => prop_assert!(!linked || expected.is_zero()),
@@ -370,7 +387,7 @@ proptest! {
                 _ => {
                     let faulty = kind == 5;
                     for other in &wallets {
-                        if let Some(licence) = state.licence_of(&other.node) {
+                        if let Some(LicenceRef::Nd(licence)) = state.licence_of(&other.node) {
                             let seen = if other.eth == wallet.eth { value } else { 0 };
                             model.earned.entry(licence).or_default().push(if faulty { 255 } else { seen });
                         }
@@ -379,10 +396,10 @@ proptest! {
                 }
             }
             for view in state.licences() {
-                prop_assert_eq!(view.claimable, model.claimable(&state.params, view.id));
-                prop_assert!(view.licence.claimed + view.claimable <= state.params.nd_cap);
+                prop_assert_eq!(view.claimable, model.claimable(&state.params, view.licence.number()));
+                prop_assert!(view.claimed + view.claimable <= state.params.nd.cap);
             }
-            prop_assert_eq!(state.sum_of_balances(), state.supply());
+            prop_assert_eq!(state.sum_of_balances(Asset::R1), state.supply());
         }
     }
 }
@@ -405,16 +422,16 @@ proptest! {
                 // Refusals are part of the sequence.
                 let _ = match kind {
                     0 => send(&mut state, context, wallet, link(wallet, licence)).map(|_| ()),
-                    1 => send(&mut state, context, wallet, Action::Unlink { licence }).map(|_| ()),
-                    2 => send(&mut state, context, wallet, Action::Claim { licence }).map(|_| ()),
-                    _ => state.close_epoch(state.next_epoch(), &table(wallet, *value), kind % 2 == 0),
+                    1 => send(&mut state, context, wallet, Action::Unlink { licence: nd(licence) }).map(|_| ()),
+                    2 => send(&mut state, context, wallet, Action::Claim { licence: nd(licence) }).map(|_| ()),
+                    _ => state.close_epoch(state.next_epoch(), &table(wallet, *value), kind % 2 == 0).map(|_| ()),
                 };
             }
             state
         };
         let (mut first, mut second) = (run(), run());
-        prop_assert_eq!(first.sum_of_balances(), first.supply());
-        prop_assert!(first.licences().all(|view| view.licence.claimed <= view.assigned));
+        prop_assert_eq!(first.sum_of_balances(Asset::R1), first.supply());
+        prop_assert!(first.licences().all(|view| view.claimed <= view.assigned));
         prop_assert_eq!(first.root(), second.root());
     }
 

@@ -1,4 +1,4 @@
-//! `/v1/epochs`, `/v1/licences`.
+//! `/v1/epochs`: what was agreed, and the certificates.
 
 use axum::{
     Json,
@@ -8,10 +8,7 @@ use r1_core::Hex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{
-    error::ApiError,
-    view::{LicenceAction, Node},
-};
+use super::{error::ApiError, view::Node};
 use crate::ledger::EpochRecord;
 
 /// Most epochs in one answer.
@@ -61,42 +58,4 @@ pub async fn certificate(State(node): State<Node>, Path(epoch): Path<u64>) -> Re
         "signatures": signatures,
         "payload": Hex(&decided.payload),
     })))
-}
-
-/// `GET /v1/licences`.
-pub async fn licences(State(node): State<Node>) -> Json<Value> {
-    let chain = node.chain().lock();
-    let licences: Vec<Value> = chain
-        .ledger()
-        .state()
-        .licences()
-        .map(|view| {
-            json!({
-                "id": view.id,
-                "type": "ND",
-                "owner": view.licence.owner,
-                "node": view.licence.node,
-                "assigned_wei": view.assigned.to_string(),
-                "claimed_wei": view.licence.claimed.to_string(),
-                "claimable_wei": view.claimable.to_string(),
-                "last_claim_epoch": view.licence.node.map(|_| view.licence.last_claim_epoch),
-            })
-        })
-        .collect();
-    Json(json!({ "licences": licences }))
-}
-
-/// `POST /v1/licences/{id}/link`.
-pub async fn link(State(node): State<Node>, Path(id): Path<u64>) -> Result<Json<Value>, ApiError> {
-    submit(&node, LicenceAction::Link(id))
-}
-
-/// `POST /v1/licences/{id}/claim`.
-pub async fn claim(State(node): State<Node>, Path(id): Path<u64>) -> Result<Json<Value>, ApiError> {
-    submit(&node, LicenceAction::Claim(id))
-}
-
-fn submit(node: &Node, action: LicenceAction) -> Result<Json<Value>, ApiError> {
-    let hash = node.submit(action).map_err(ApiError::refused)?;
-    Ok(Json(json!({ "tx": Hex(hash) })))
 }

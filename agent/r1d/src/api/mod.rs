@@ -1,6 +1,7 @@
 //! The control API: JSON over HTTP/1.1 on a Unix socket. Who may write the socket file may control the node.
 
 pub mod containers;
+pub mod economy;
 pub mod epochs;
 pub mod error;
 pub mod status;
@@ -33,9 +34,15 @@ pub fn router(node: Node) -> Router {
         .route("/v1/nodes", get(status::nodes))
         .route("/v1/epochs", get(epochs::epochs))
         .route("/v1/epochs/{epoch}/certificate", get(epochs::certificate))
-        .route("/v1/licences", get(epochs::licences))
-        .route("/v1/licences/{id}/link", post(epochs::link))
-        .route("/v1/licences/{id}/claim", post(epochs::claim))
+        .route("/v1/economy", get(economy::economy))
+        .route("/v1/licences", get(economy::licences))
+        .route("/v1/licences/{licence}/link", post(economy::link))
+        .route("/v1/licences/{licence}/claim", post(economy::claim))
+        .route("/v1/accounts/{account}", get(economy::account))
+        .route("/v1/jobs", get(economy::jobs))
+        .route("/v1/jobs/{id}", get(economy::job))
+        .route("/v1/escrows/{account}", get(economy::escrow))
+        .route("/v1/transactions", post(economy::transaction))
         .route("/v1/containers", get(containers::list).post(containers::run))
         .route("/v1/containers/{id}", delete(containers::remove))
         .route("/v1/containers/{id}/logs", get(containers::logs))

@@ -29,7 +29,7 @@ pub async fn status(State(node): State<Node>) -> Result<Json<Value>, ApiError> {
     let state = chain.ledger().state();
     let claimable = state
         .licences()
-        .filter(|view| view.licence.owner == info.eth_address)
+        .filter(|view| view.owner == info.eth_address)
         .fold(U256::ZERO, |sum, view| sum.saturating_add(view.claimable));
     Ok(Json(json!({
         "address": info.address,
@@ -62,12 +62,12 @@ fn role(is_oracle: bool) -> &'static str {
 }
 
 /// What the ledger says of each node: its licence, the licence's owner and that account's balance.
-fn licences(node: &Node) -> BTreeMap<NodeAddress, (u64, EthAddress, U256)> {
+fn licences(node: &Node) -> BTreeMap<NodeAddress, (String, EthAddress, U256)> {
     let chain = node.chain().lock();
     let state = chain.ledger().state();
     let linked = state.licences().filter_map(|view| {
-        let owner = view.licence.owner;
-        Some((view.licence.node?, (view.id, owner, state.balance(&owner))))
+        let owner = view.owner;
+        Some((view.node?, (view.licence.handle(), owner, state.balance(&owner))))
     });
     linked.collect()
 }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
 
 use r1_core::{EthAddress, Genesis, NodeAddress};
+use r1_economy::{Action, LicenceRef};
 use r1_host_api::HostClient;
 use r1_oraclesync::Store;
 use r1_poa::Recorder;
@@ -12,13 +13,13 @@ use crate::chain::SharedChain;
 /// A future that owns what it needs.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// What a licence transaction of this node does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LicenceAction {
-    /// Link the licence to this node.
-    Link(u64),
-    /// Claim what the licence has earned.
-    Claim(u64),
+/// What a transaction of this node does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeAction {
+    /// Link a licence of the node's own key to this node, which agrees.
+    Link(LicenceRef),
+    /// Anything else.
+    Send(Box<Action>),
 }
 
 /// What does not change while the node runs.
@@ -63,12 +64,17 @@ pub trait NodeView: Send + Sync + 'static {
     /// What this node can only do in a lesser way, one line each with the remedy.
     fn degraded(&self) -> Vec<String>;
 
-    /// Signs a licence transaction with the node's own key, takes it into the pool and tells the others. Returns
-    /// its hash.
+    /// Signs a transaction with the node's own key, takes it into the pool and tells the others. Returns its hash.
     ///
     /// # Errors
-    /// One line that names the licence.
-    fn submit(&self, action: LicenceAction) -> Result<[u8; 32], String>;
+    /// One line that names the object.
+    fn submit(&self, action: NodeAction) -> Result<[u8; 32], String>;
+
+    /// Takes a transaction that somebody else signed into the pool and tells the others. Returns its hash.
+    ///
+    /// # Errors
+    /// One line that names the object.
+    fn submit_signed(&self, bytes: Vec<u8>) -> Result<[u8; 32], String>;
 
     /// The metrics of r1d and, where it is connected, of r1-hostd: classic Prometheus text.
     fn metrics(&self) -> BoxFuture<String>;

@@ -1,5 +1,5 @@
 use r1_core::{EpochClock, Genesis, GenesisLicence, GenesisOracle};
-use r1_economy::{Action, Signature, Transaction, link_consent, sign_digest};
+use r1_economy::{Action, LicenceRef, Signature, Transaction, link_consent, sign_digest};
 use r1_oraclesync::{Certificate, OracleKey, TableBody, ValidatorSet, keccak};
 
 use super::*;
@@ -59,9 +59,9 @@ impl Net {
 
     fn link(&self) -> Vec<u8> {
         let (owner, node) = (self.keys[0].eth(), self.keys[0].node());
-        let consent = sign_digest(&[1; 32], &link_consent(7, &owner, 1, &node)).unwrap();
+        let consent = sign_digest(&[1; 32], &link_consent(7, &owner, LicenceRef::Nd(1), &node, 0)).unwrap();
         let action = Action::Link {
-            licence: 1,
+            licence: LicenceRef::Nd(1),
             node,
             consent: Signature(consent),
         };
@@ -73,6 +73,17 @@ impl Net {
         .sign(&[1; 32])
         .unwrap()
         .encode()
+    }
+
+    /// A block that was changed by hand, with the root of the state that now follows.
+    fn sealed(&mut self, mut block: Block) -> Block {
+        let (clock, set) = (*self.chain.ledger.clock(), self.chain.ledger.set().clone());
+        let state = self.chain.ledger.state_mut();
+        state.begin();
+        run(state, &clock, &set, &block).unwrap();
+        block.state_root = state.root();
+        state.rollback();
+        block
     }
 
     fn decide(&mut self, now_ms: u64) -> Block {
@@ -238,6 +249,7 @@ fn a_close_that_hides_tables_to_make_an_epoch_faulty_is_refused() {
     let close = block.epoch_close.as_mut().unwrap();
     close.tables[2] = abstention;
     close.tables.sort_by_key(|table| table.oracle);
+    let block = net.sealed(block);
     let payload = block.encode().unwrap();
     let now = EPOCH_MS + WAIT_MS;
     assert!(matches!(

@@ -1,5 +1,5 @@
 use r1_core::{GenesisLicence, GenesisOracle, U256};
-use r1_economy::{Action, Signature, Transaction, link_consent, sign_digest};
+use r1_economy::{Action, LicenceRef, Signature, Transaction, link_consent, sign_digest};
 use r1_oraclesync::{Domain, EpochClose, OracleKey, SignedTable, TableBody, network_hash};
 
 use super::*;
@@ -40,9 +40,13 @@ fn open(dir: &Path) -> Ledger {
 
 fn link() -> Vec<u8> {
     let (_, key) = genesis();
-    let consent = sign_digest(&SECRET, &link_consent(7, &key.eth(), 1, &key.node())).unwrap();
+    let consent = sign_digest(
+        &SECRET,
+        &link_consent(7, &key.eth(), LicenceRef::Nd(1), &key.node(), 0),
+    )
+    .unwrap();
     let action = Action::Link {
-        licence: 1,
+        licence: LicenceRef::Nd(1),
         node: key.node(),
         consent: Signature(consent),
     };

@@ -82,6 +82,6 @@ async fn a_full_disk_is_named_and_loses_nothing() {
     })
     .await;
     let state = chain.lock().ledger().state().clone();
-    assert_eq!(state.sum_of_balances(), state.supply());
+    assert_eq!(state.sum_of_balances(r1_economy::bank::Asset::R1), state.supply());
     running.stop().await;
 }

@@ -1,7 +1,7 @@
 //! `nd_rewards.json`: rewards of node deeds for one epoch at every availability, and for lists of epochs.
 
-use r1_core::{EpochClock, Genesis, U256};
-use r1_economy::{Params, reward::explain};
+use r1_core::U256;
+use r1_economy::{NdParams, NetworkParams, reward::explain};
 use serde_json::Value;
 
 use crate::report::{Report, amount, field, integer, list};
@@ -13,22 +13,12 @@ pub fn check(value: &Value, report: &mut Report) {
     }
 }
 
-fn params() -> Params {
-    Params::of(&Genesis {
-        network: "vectors".to_owned(),
-        chain_id: 1,
-        epoch: EpochClock {
-            genesis_ms: 0,
-            length_ms: 86_400_000,
-        },
-        oracle_min_availability: 0,
-        oracles: Vec::new(),
-        licences: Vec::new(),
-        economy: serde_json::Map::new(),
-    })
+fn params() -> Result<NdParams, String> {
+    let params = NetworkParams::preset("mainnet").map_err(|error| error.to_string())?;
+    Ok(params.nd)
 }
 
-fn case(params: &Params, case: &Value) -> Result<(), String> {
+fn case(params: &NdParams, case: &Value) -> Result<(), String> {
     let values: Vec<u8> = list(field(case, "availabilities")?)?
         .iter()
         .map(|value| u8::try_from(integer(value)?).map_err(|_| "availability above 255".to_owned()))
@@ -45,15 +35,15 @@ fn case(params: &Params, case: &Value) -> Result<(), String> {
 }
 
 fn all(value: &Value, report: &mut Report) -> Result<(), String> {
-    let params = params();
+    let params = params()?;
     report.equal(
         "maxReleasePerDay",
-        &params.nd_reward_per_epoch,
+        &params.reward_per_epoch,
         &amount(field(value, "maxReleasePerDay")?)?,
     );
     report.equal(
         "maxMiningPerLicense",
-        &params.nd_cap,
+        &params.cap,
         &amount(field(value, "maxMiningPerLicense")?)?,
     );
     let single = value.get("per_availability_single_epoch").map(list).transpose()?;

@@ -2,7 +2,9 @@
 
 use r1_core::{EthAddress, U256};
 use r1_economy::{
-    Mode, Moment, NetworkParams, message,
+    Mode, Moment, NetworkParams,
+    deeds::NodeId,
+    message,
     mnd::{MasterClaim, MasterContext, MndRefusal},
 };
 use serde_json::{Value, json};
@@ -110,7 +112,10 @@ impl World {
             &mut self.links,
             sender,
             self.mnd_id,
-            node(target),
+            NodeId {
+                address: node(target),
+                name: None,
+            },
         )))
     }
 
