@@ -42,6 +42,7 @@ pub use network::{
 pub use signature::{SIGNATURE_BYTES, sign_digest};
 pub use state::{
     BlockContext, Effect, EpochClosed, EpochSummary, GenesisRefusal, Receipt, Refusal, State,
+    audit::Broken,
     roots::{RecordProof, RestoreError, Roots, StoredRecord},
     views::{EconomyView, LicenceView, WalletView, kind},
 };

@@ -1,6 +1,7 @@
 //! The ledger's state and the two ways it changes.
 
 mod admission;
+pub mod audit;
 mod epoch;
 mod execute;
 mod genesis;
