@@ -5,7 +5,7 @@ use r1_core::{EpochClock, Genesis, GenesisLicence, GenesisOracle};
 use r1_identity::NodeKey;
 
 use super::*;
-use crate::{Action, RecordProof, Signature, bank::Asset, deeds::DeedRefusal, link_consent, sign_digest};
+use crate::{Action, RecordProof, Signature, deeds::DeedRefusal, link_consent, sign_digest};
 
 const CHAIN: u64 = 31337;
 const EPOCH_MS: u64 = 60_000;
