@@ -1,7 +1,7 @@
 //! A proof that something is part of the state after a decided block: what a node hands to a light client that has the
 //! genesis and nothing else.
 
-use r1_core::Hex;
+use r1_core::hex_text;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
@@ -17,10 +17,10 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateProof<P> {
     /// The bytes of the block.
-    #[serde(serialize_with = "write_bytes", deserialize_with = "read_bytes")]
+    #[serde(with = "hex_text")]
     pub block: Vec<u8>,
     /// That more than two thirds of the oracles decided it.
-    #[serde(serialize_with = "write_certificate", deserialize_with = "read_certificate")]
+    #[serde(with = "certificate_text")]
     pub certificate: Certificate,
     /// What leads to the state root; the caller computes its root and compares it with the block's.
     #[serde(flatten)]
@@ -82,18 +82,16 @@ impl<P> StateProof<P> {
     }
 }
 
-fn write_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    Hex(bytes).serialize(serializer)
-}
+/// A certificate as its bytes.
+mod certificate_text {
+    use super::{Certificate, Deserializer, Serializer, de, hex_text};
 
-fn read_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-    Hex::deserialize(deserializer).map(|bytes| bytes.0)
-}
+    pub fn serialize<S: Serializer>(certificate: &Certificate, serializer: S) -> Result<S::Ok, S::Error> {
+        hex_text::serialize(&certificate.encode(), serializer)
+    }
 
-fn write_certificate<S: Serializer>(certificate: &Certificate, serializer: S) -> Result<S::Ok, S::Error> {
-    Hex(certificate.encode()).serialize(serializer)
-}
-
-fn read_certificate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Certificate, D::Error> {
-    Certificate::decode(&read_bytes(deserializer)?).map_err(de::Error::custom)
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Certificate, D::Error> {
+        let bytes: Vec<u8> = hex_text::deserialize(deserializer)?;
+        Certificate::decode(&bytes).map_err(de::Error::custom)
+    }
 }

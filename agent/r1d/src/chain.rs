@@ -8,6 +8,7 @@ use r1_oraclesync::{
     Application, Block, BlockError, DecidedBlock, DecodeError, Domain, EpochClose, MAX_TXS, Outcome, Refusal,
     SignedTable,
 };
+use r1_proof::{Evidence, Missing, Subject};
 
 use crate::{
     ledger::{Ledger, LedgerError, context, execute, run},
@@ -118,6 +119,21 @@ impl Chain {
     pub fn add_table(&mut self, table: SignedTable) -> Result<(), StatementError> {
         let next = self.ledger.state().next_epoch();
         self.statements.add(&self.domain, self.ledger.set(), next, table)
+    }
+
+    /// Proves a record of the state after the last block.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if the epoch that it is about cannot be read; inside, [`Missing`].
+    pub fn prove(&mut self, subject: Subject) -> Result<Result<Evidence, Missing>, LedgerError> {
+        let epoch = match subject {
+            Subject::Availability { epoch, .. } => self.ledger.epoch(epoch)?,
+            _ => None,
+        };
+        let agreed = epoch
+            .filter(|record| !record.faulty)
+            .map(|record| record.availability);
+        Ok(Evidence::of(subject, self.ledger.state_mut(), agreed.as_ref()))
     }
 
     fn context(&self, now_ms: u64) -> BlockContext {

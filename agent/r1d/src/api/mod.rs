@@ -4,6 +4,7 @@ pub mod containers;
 pub mod economy;
 pub mod epochs;
 pub mod error;
+pub mod prove;
 pub mod status;
 pub mod view;
 pub mod why;
@@ -47,6 +48,9 @@ pub fn router(node: Node) -> Router {
         .route("/v1/containers/{id}", delete(containers::remove))
         .route("/v1/containers/{id}/logs", get(containers::logs))
         .route("/v1/containers/{id}/stop", post(containers::stop))
+        .route("/v1/prove/account/{address}", get(prove::account))
+        .route("/v1/prove/licence/{licence}", get(prove::licence))
+        .route("/v1/prove/availability/{epoch}/{node}", get(prove::availability))
         .route("/v1/why/node/{address}", get(why::node))
         .route("/v1/why/epoch/{epoch}", get(why::epoch))
         .route("/metrics", get(metrics))

@@ -4,6 +4,7 @@
 mod alone;
 mod full_disk;
 mod hostile;
+mod proofs;
 mod start;
 
 use std::{path::Path, time::Duration};
