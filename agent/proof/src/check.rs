@@ -18,7 +18,7 @@ pub enum ProofError {
     Format(String),
     /// The genesis names an oracle that is none.
     #[error("genesis: {0}")]
-    Genesis(#[from] KeyError),
+    Genesis(KeyError),
     /// The block was not decided by this network's oracles.
     #[error(transparent)]
     Block(#[from] StateProofError),
@@ -142,7 +142,7 @@ impl Document {
         if self.format != FORMAT {
             return Err(ProofError::Format(self.format.clone()));
         }
-        let set = ValidatorSet::from_genesis(genesis)?;
+        let set = ValidatorSet::from_genesis(genesis).map_err(ProofError::Genesis)?;
         let block = self.proof.verify(&Domain::of(genesis), &set)?;
         self.check_labels(genesis, &block)?;
         self.check_record(&block)?;

@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use r1_economy::NetworkParams;
 
+use crate::{prove::ProveArgs, verify::VerifyArgs};
+
 /// Where an installed node's control socket is.
 const DEFAULT_SOCKET: &str = "/run/r1/r1d.sock";
 
@@ -111,6 +113,17 @@ pub enum Command {
         #[arg(long)]
         epoch: Option<u64>,
     },
+    /// Prove something of the ledger to anybody: a document with the oracles' signatures
+    #[command(after_help = "Examples:\n  \
+        r1ctl prove account --out proof.json            what this node's account holds\n  \
+        r1ctl prove licence nd-7\n  \
+        r1ctl prove availability 12 0xai_A... --out proof.json")]
+    Prove(ProveArgs),
+    /// Check such a document against a genesis; needs no node and no network
+    #[command(after_help = "Examples:\n  \
+        r1ctl verify proof.json --genesis genesis.json\n  \
+        r1ctl verify proof.json --genesis genesis.json --json | jq .fact")]
+    Verify(VerifyArgs),
     /// The Prometheus text of r1d and r1-hostd
     #[command(after_help = "Example:\n  r1ctl metrics | promtool check metrics")]
     Metrics,

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use crate::{
     cli::{Cli, Command, EconomyAction, LicenceAction, RunArgs},
     client::Client,
-    show,
+    prove, show, verify,
 };
 
 /// How often a container is looked at while it is waited for.
@@ -65,6 +65,8 @@ pub async fn run(cli: &Cli) -> Result<ExitCode> {
                 show::why,
             );
         }
+        Command::Prove(args) => prove::run(&client, args).await?,
+        Command::Verify(args) => verify::run(args, cli.json)?,
         Command::Metrics => print!("{}", client.text("/metrics").await?),
         Command::Completions { .. } => {}
     }

@@ -3,9 +3,11 @@
 mod cli;
 mod client;
 mod commands;
+mod prove;
 mod show;
 mod table;
 mod units;
+mod verify;
 
 use std::process::ExitCode;
 
