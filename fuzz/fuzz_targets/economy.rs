@@ -47,9 +47,9 @@ enum Step {
 fuzz_target!(|steps: Vec<Step>| {
     let world = World::get();
     let steps = &steps[..steps.len().min(MAX_STEPS)];
-    let mut state = State::genesis(&world.genesis);
+    let mut state = State::genesis(&world.genesis).expect("the genesis is sound");
     let root = run(world, &mut state, steps, true);
-    let mut again = State::genesis(&world.genesis);
+    let mut again = State::genesis(&world.genesis).expect("the genesis is sound");
     assert_eq!(
         run(world, &mut again, steps, false),
         root,

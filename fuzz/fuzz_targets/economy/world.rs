@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::OnceLock};
 
 use r1_core::{EpochClock, EthAddress, Genesis, GenesisLicence, GenesisOracle, NodeAddress};
-use r1_economy::{Action, Signature, Transaction, link_consent, sign_digest};
+use r1_economy::{Action, LicenceRef, Signature, Transaction, link_consent, sign_digest};
 use r1_identity::NodeKey;
 
 /// Length of an epoch, ms.
@@ -48,7 +48,8 @@ impl World {
                 .iter()
                 .map(|asking| {
                     let sign = |licence| {
-                        let digest = link_consent(CHAIN, &asking.eth_address(), licence, &key.address());
+                        let licence = LicenceRef::Nd(licence);
+                        let digest = link_consent(CHAIN, &asking.eth_address(), licence, &key.address(), 0);
                         Signature(sign_digest(secret, &digest).expect("a small scalar signs"))
                     };
                     (0..=LICENCES).map(sign).collect()
@@ -84,7 +85,7 @@ impl World {
         let node = self.wallet(node);
         let consents = &node.consents[usize::from(agreed) % WALLETS];
         Action::Link {
-            licence,
+            licence: LicenceRef::Nd(licence),
             node: node.node,
             consent: consents[usize::try_from(licence).unwrap_or(0)],
         }
@@ -125,12 +126,16 @@ fn id(number: u8) -> u64 {
 
 /// An unlink.
 pub fn unlink(licence: u8) -> Action {
-    Action::Unlink { licence: id(licence) }
+    Action::Unlink {
+        licence: LicenceRef::Nd(id(licence)),
+    }
 }
 
 /// A claim.
 pub fn claim(licence: u8) -> Action {
-    Action::Claim { licence: id(licence) }
+    Action::Claim {
+        licence: LicenceRef::Nd(id(licence)),
+    }
 }
 
 /// A transaction of this chain.

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
-use r1_core::U256;
+use r1_core::{NodeAddress, U256};
 use r1_economy::{
     Mode, Moment,
     bank::{Asset, Burn},
@@ -81,6 +81,10 @@ pub enum Step {
         to: u8,
         burn: bool,
     },
+    /// Somebody bans a node deed, or takes the ban back; the first account may.
+    Ban { who: u8, licence: u8, back: bool },
+    /// Licences of one kind stop, or go on.
+    Pause { who: u8, masters: bool, paused: bool },
     /// Something about escrows and jobs.
     Job(JobStep),
     /// USDC is spent on jobs.
@@ -112,6 +116,7 @@ pub fn run(rooms: &mut Rooms, step: &Step) -> bool {
             vat_bp,
         } => buy(rooms, *who, (*count, *invoice, *vat_bp)),
         Step::Link { .. } | Step::Unlink { .. } | Step::Give { .. } | Step::Claim { .. } => deed(rooms, step),
+        Step::Ban { .. } | Step::Pause { .. } => rule(rooms, step),
         _ => master(rooms, step),
     }
 }
@@ -219,6 +224,37 @@ fn buy(rooms: &mut Rooms, who: u8, (count, invoice, vat_bp): (u8, u8, u16)) -> b
     bought.is_ok()
 }
 
+/// What only the owner of the contracts may do: the first account.
+fn rule(rooms: &mut Rooms, step: &Step) -> bool {
+    let (owner, deeds) = (account(0), &mut rooms.deeds);
+    match *step {
+        Step::Ban { who, licence, back } => {
+            let (sender, id) = (account(who), u64::from(licence % 16));
+            let done = if back {
+                deeds.unban(&owner, &sender, id)
+            } else {
+                deeds.ban(&owner, &sender, id)
+            };
+            done.is_ok()
+        }
+        Step::Pause {
+            masters: true,
+            paused,
+            ..
+        } => rooms.masters.pause(paused).is_ok(),
+        Step::Pause { who, paused, .. } => deeds.pause(&owner, &account(who), paused).is_ok(),
+        ref other => unreachable!("{other:?} is not the owner's"),
+    }
+}
+
+/// A node as licences know it. Strict rules know it by its name too; any text that looks like a key will do.
+fn node_id(number: u8) -> NodeId {
+    NodeId {
+        address: node(number),
+        name: NodeAddress::from_compressed([2 + number % 2; 33]),
+    }
+}
+
 fn deed(rooms: &mut Rooms, step: &Step) -> bool {
     let params = Rc::clone(&rooms.params);
     let context = deed_context(&params, rooms.now, rooms.next_epoch);
@@ -229,13 +265,12 @@ fn deed(rooms: &mut Rooms, step: &Step) -> bool {
             licence,
             node: number,
         } => {
-            let address = node(*number);
-            // Strict rules know the node by its name too; any point will do.
-            let name = r1_core::NodeAddress::from_compressed([2 + number % 2; 33]);
-            let node = NodeId { address, name };
+            let node = node_id(*number);
             let id = u64::from(*licence % 16);
             deeds
-                .link(&context, links, &account(*who), (id, node), &mut || Ok(address))
+                .link(&context, links, &account(*who), (id, node), &mut || {
+                    Ok(node.address)
+                })
                 .is_ok()
         }
         Step::Unlink { who, licence } => deeds
@@ -293,7 +328,7 @@ fn master(rooms: &mut Rooms, step: &Step) -> bool {
             licence,
             node: to,
         } => masters
-            .link(&context, links, &account(*who), id(licence), node(*to))
+            .link(&context, links, &account(*who), id(licence), node_id(*to))
             .is_ok(),
         Step::UnlinkMaster { who, licence } => masters
             .unlink(&context, links, &account(*who), id(licence))
