@@ -23,6 +23,13 @@ fn main() -> ExitCode {
         clap_complete::generate(shell, &mut Cli::command(), "r1ctl", &mut std::io::stdout());
         return ExitCode::SUCCESS;
     }
+    if let Command::Verify(args) = &cli.command {
+        // Before the runtime, which makes sockets of its own.
+        return match verify::run(args, cli.json) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error),
+        };
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
