@@ -19,6 +19,12 @@ use crate::{
     error::{Error, at},
 };
 
+/// USDC of every node, micro-units.
+const NODE_USDC: &str = "1000000000";
+/// The pool's R1, wei: 2 R1 for a USDC.
+const POOL_R1: &str = "300000000000000000000000";
+/// The pool's USDC, micro-units.
+const POOL_USDC: &str = "150000000000";
 /// Chain id of local networks (that of a local EVM by convention).
 const CHAIN_ID: u64 = 31_337;
 /// Least own availability of an oracle whose table counts: 60 %, as on the test networks.
@@ -307,6 +313,28 @@ impl Layout {
             "oracle_min_availability": ORACLE_MIN_AVAILABILITY,
             "oracles": oracles,
             "licences": licences,
+            "economy": self.economy(),
+        })
+    }
+
+    /// Money to play with: the first oracle is the contracts' owner, there is a pool, and everybody has USDC for jobs,
+    /// which may be short. R1 comes from rewards only.
+    fn economy(&self) -> Value {
+        let owner = self.nodes.first().map(|node| node.eth_address.clone());
+        let allocations: Vec<Value> = self
+            .nodes
+            .iter()
+            .map(|node| json!({ "account": node.eth_address, "r1": "0", "usdc": NODE_USDC }))
+            .collect();
+        json!({
+            "owner": owner,
+            "pool": { "account": owner, "r1": POOL_R1, "usdc": POOL_USDC },
+            "allocations": allocations,
+            "jobs": {
+                "min_epochs": 2,
+                "redeem_after_ms": u64::try_from(self.epoch.as_millis()).unwrap_or(u64::MAX),
+                "consensus_cooldown_ms": 1000,
+            },
         })
     }
 

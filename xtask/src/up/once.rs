@@ -200,10 +200,14 @@ fn licences(answer: &Value) -> &[Value] {
     answer["licences"].as_array().map_or(&[][..], Vec::as_slice)
 }
 
-/// Ids of the licences that are not linked, or have not claimed beyond an epoch.
+/// The node deeds. A master node deed of the contracts' owner need not work.
+fn deeds(answer: &Value) -> impl Iterator<Item = &Value> {
+    licences(answer).iter().filter(|licence| licence["type"] == "ND")
+}
+
+/// Ids of the node deeds that are not linked, or have not claimed beyond an epoch.
 fn unpaid(answer: &Value, epoch: u64) -> Vec<u64> {
-    licences(answer)
-        .iter()
+    deeds(answer)
         .filter(|licence| {
             licence["last_claim_epoch"]
                 .as_u64()
@@ -215,8 +219,7 @@ fn unpaid(answer: &Value, epoch: u64) -> Vec<u64> {
 
 /// The last epoch that every licence has claimed.
 fn claimed_through(answer: &Value) -> Option<u64> {
-    let next = licences(answer)
-        .iter()
+    let next = deeds(answer)
         .filter_map(|licence| licence["last_claim_epoch"].as_u64())
         .min()?;
     next.checked_sub(1)
@@ -231,7 +234,8 @@ mod tests {
     #[test]
     fn a_licence_is_paid_when_its_next_epoch_lies_behind() {
         let answer = json!({"licences": [
-            {"id": 1, "last_claim_epoch": 5}, {"id": 2, "last_claim_epoch": 4}, {"id": 3, "last_claim_epoch": null}
+            {"id": 1, "type": "ND", "last_claim_epoch": 5}, {"id": 2, "type": "ND", "last_claim_epoch": 4},
+            {"id": 3, "type": "ND", "last_claim_epoch": null}, {"id": 1, "type": "GND", "last_claim_epoch": null}
         ]});
         assert_eq!(unpaid(&answer, 4), [2, 3]);
         assert_eq!(claimed_through(&answer), Some(3));

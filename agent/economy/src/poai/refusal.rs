@@ -120,6 +120,9 @@ pub enum PoaiRefusal {
         /// From when on.
         at_ms: u64,
     },
+    /// Jobs start from epoch 1 on.
+    #[error("job {0} cannot start in epoch 0; submit its nodes again in epoch 1")]
+    FirstEpoch(u64),
     /// The job has not ended, or is not paid up to its end.
     #[error("job {0} cannot be closed before it has ended and is paid")]
     NotClosable(u64),
@@ -197,7 +200,7 @@ impl PoaiRefusal {
                 "InvalidJob()"
             }
             Self::MinimumOut { .. } => "UniswapV2Router: INSUFFICIENT_OUTPUT_AMOUNT",
-            Self::Overflow(_) => "panic 0x11",
+            Self::FirstEpoch(_) | Self::Overflow(_) => "panic 0x11",
             Self::Adoption(refusal) => return refusal.revert(),
             Self::Pool(refusal) => return refusal.revert(),
             Self::Bank(refusal) => return refusal.revert(),

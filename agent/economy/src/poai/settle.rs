@@ -148,7 +148,8 @@ impl Poai {
             let job = self.job_mut(id)?;
             if !job.started {
                 job.started = true;
-                job.last_allocated_epoch = epoch.saturating_sub(1);
+                // Epoch 0 has none before it that could count as allocated.
+                job.last_allocated_epoch = epoch.checked_sub(1).ok_or(PoaiRefusal::FirstEpoch(id))?;
                 let waited = epoch.saturating_sub(job.requested_epoch);
                 job.last_execution_epoch = job
                     .last_execution_epoch
