@@ -47,7 +47,7 @@ fn steps(run: &Value) -> impl Iterator<Item = &Value> {
 
 fn print(runs: &[Value]) {
     println!(
-        "{:<30} {:>9} {:>9} {:>9} {:>9} {:>11} {:>12} {:>9} {:>7}",
+        "{:<32} {:>9} {:>9} {:>9} {:>9} {:>11} {:>12} {:>9} {:>7}",
         "STEP", "SIZE", "COUNT", "WALL s", "CPU s", "us EACH", "GROWN MiB", "PEAK MiB", "GROWTH"
     );
     let names = runs.first().into_iter().flat_map(steps);
@@ -64,7 +64,7 @@ fn print(runs: &[Value]) {
                 cpu
             };
             println!(
-                "{:<30} {:>9} {:>9} {:>9.4} {:>9.4} {:>11.3} {:>12.1} {:>9.1} {:>7}",
+                "{:<32} {:>9} {:>9} {:>9.4} {:>9.4} {:>11.3} {:>12.1} {:>9.1} {:>7}",
                 name,
                 size,
                 number(&step["count"]),

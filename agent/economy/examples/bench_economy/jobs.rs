@@ -115,7 +115,7 @@ pub fn measure(count: u64, meter: &mut Meter) -> Result<()> {
     meter.step("jobs given to a node", count, || {
         let oracle = rooms.registry.0;
         for id in 1..=count {
-            rooms.transact(0, |context, poai, (bank, pool, adoption)| {
+            rooms.transact(1, |context, poai, (bank, pool, adoption)| {
                 let node = [address(4, id % 1000)];
                 Ok(poai.submit(context, &oracle, (id, &node), (bank, pool, adoption))?)
             })?;
@@ -125,7 +125,7 @@ pub fn measure(count: u64, meter: &mut Meter) -> Result<()> {
     let paid = meter.step("jobs allocated", count, || {
         let mut paid = U256::ZERO;
         for escrow in 0..escrows {
-            paid += rooms.transact(EPOCHS, |context, poai, (bank, pool, adoption)| {
+            paid += rooms.transact(1 + EPOCHS, |context, poai, (bank, pool, adoption)| {
                 let one = poai.allocate(context, &address(3, escrow), bank, pool, adoption)?;
                 Ok(one.gross())
             })?;

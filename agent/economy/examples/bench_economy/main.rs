@@ -1,6 +1,6 @@
-//! What the ledger's rules cost at one size: licences laid out and linked, one epoch credited to all of them, all of
-//! them claimed one by one (signatures are not looked at), the Merkle roots, the proof of one record, and a tenth as many
-//! jobs allocated.
+//! What the ledger's rules cost at one size: a ledger put back from its records, one epoch closed for all its licences, all
+//! of them claimed one by one (signatures are not looked at), the Merkle roots, the proof of one record, and a tenth as
+//! many jobs allocated.
 //!
 //! `cargo run --release -p r1-economy --example bench_economy -- <size>` prints one JSON object; `cargo xtask bench
 //! economy` runs it for several sizes and puts them side by side.

@@ -1,6 +1,9 @@
 //! The close of an epoch: what the oracles agreed on becomes credit, and jobs pay the nodes that ran them.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::{BuildHasherDefault, DefaultHasher},
+};
 
 use r1_core::{EthAddress, NodeAddress};
 use serde::{Deserialize, Serialize};
@@ -85,7 +88,10 @@ impl State {
         if self.params.mode == Mode::Compat {
             return Ok(EpochClosed::default());
         }
-        let value = |node: &NodeAddress| match values.get(node) {
+        // Every licence looks up its node, in no order: a hash map is several times faster than an ordered one.
+        let found: HashMap<&NodeAddress, u8, BuildHasherDefault<DefaultHasher>> =
+            values.iter().map(|(node, value)| (node, *value)).collect();
+        let value = |node: &NodeAddress| match found.get(node) {
             _ if faulty => u8::MAX,
             value => value.copied().unwrap_or(0),
         };
