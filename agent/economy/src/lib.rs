@@ -41,7 +41,8 @@ pub use network::{
 };
 pub use signature::{SIGNATURE_BYTES, sign_digest};
 pub use state::{
-    BlockContext, Effect, EpochClosed, EpochSummary, GenesisRefusal, Receipt, Refusal, State,
+    BlockContext, Effect, EpochClosed, EpochSummary, GenesisRefusal, Receipt, Refusal, RewardExplanation,
+    State,
     audit::Broken,
     roots::{RecordProof, RestoreError, Roots, StoredRecord},
     views::{EconomyView, LicenceView, WalletView, kind},

@@ -7,6 +7,8 @@ use r1_core::{EthAddress, Genesis, U256, wei};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::release::{fraction, mnd_release};
+
 /// Whether the rules follow the contracts to the letter or mend their measured flaws.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -305,8 +307,24 @@ impl NetworkParams {
         ];
         match faults.iter().find(|(wrong, _)| *wrong) {
             Some((_, what)) => Err(ParamsError::Contradiction(what)),
-            None => Ok(()),
+            None => self.check_curve(),
         }
+    }
+}
+
+impl NetworkParams {
+    /// The curve is monotonic, so what can be computed at its ends can be between them; the close of an epoch must never
+    /// fail over it.
+    fn check_curve(&self) -> Result<(), ParamsError> {
+        let mnd = &self.mnd;
+        for x in [0, mnd.mining_epochs] {
+            fraction(mnd, x)
+                .and_then(|part| mnd_release(mnd, mnd.max_per_licence, part))
+                .map_err(|error| {
+                    ParamsError::Field(format!("mnd: the curve has no value at epoch {x}: {error}"))
+                })?;
+        }
+        Ok(())
     }
 }
 
@@ -341,6 +359,8 @@ mod tests {
         assert!(refused.contains("reward"), "{refused}");
         let refused = over(json!({"nd": {"burn_bp": 1}})).unwrap_err().to_string();
         assert!(refused.contains("10000"), "{refused}");
+        let refused = over(json!({"mnd": {"steepness": format!("9{}", "0".repeat(40))}}));
+        assert!(refused.unwrap_err().to_string().contains("curve"));
         assert!(over(json!({"r1_cap": -1})).is_err());
         assert!(over(json!({"mode": "loose"})).is_err());
     }

@@ -4,6 +4,7 @@ mod admission;
 pub mod audit;
 mod epoch;
 mod execute;
+mod explain;
 mod genesis;
 mod jobs;
 mod licences;
@@ -14,6 +15,7 @@ pub mod views;
 use r1_core::{EthAddress, NodeAddress, U256};
 
 pub use epoch::{EpochClosed, EpochSummary};
+pub use explain::RewardExplanation;
 pub use refusal::{GenesisRefusal, Refusal};
 
 use crate::{
@@ -210,3 +212,5 @@ impl State {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod whole_tests;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use r1_economy::NetworkParams;
+use r1_economy::{LicenceRef, NetworkParams};
 
 use crate::{prove::ProveArgs, verify::VerifyArgs};
 
@@ -105,13 +105,21 @@ pub enum Command {
         r1ctl why                        this node in the last closed epoch\n  \
         r1ctl why 12                     everybody in epoch 12\n  \
         r1ctl why 0xai_A... --epoch 12   one node in one epoch\n  \
-        r1ctl why worker-1               a node by its alias")]
+        r1ctl why worker-1               a node by its alias\n  \
+        r1ctl why reward 12              what this node earned in epoch 12, sum by sum\n  \
+        r1ctl why reward 12 --licence mnd-2")]
     Why {
-        /// A node (address or alias) or an epoch (number); this node if left out
+        /// A node (address or alias), an epoch (number), or reward; this node if left out
         what: Option<String>,
+        /// The epoch of a reward
+        #[arg(value_name = "EPOCH", conflicts_with = "epoch")]
+        of: Option<u64>,
         /// Which epoch, when a node is asked for
         #[arg(long)]
         epoch: Option<u64>,
+        /// Whose reward: nd-7, mnd-2 or gnd; that of this node's licence if left out
+        #[arg(long)]
+        licence: Option<LicenceRef>,
     },
     /// Prove something of the ledger to anybody: a document with the oracles' signatures
     #[command(after_help = "Examples:\n  \

@@ -3,7 +3,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Result, bail};
-use r1_economy::NetworkParams;
+use r1_economy::{LicenceRef, NetworkParams};
 use serde_json::{Map, Value, json};
 use tokio::time::sleep;
 
@@ -57,13 +57,18 @@ pub async fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Ps => print(&client.get("/v1/containers").await?, show::containers),
         Command::Logs { id, tail, follow } => logs(cli, &client, id, *tail, *follow).await?,
         Command::Stop { id, timeout, remove } => stop(&client, id, *timeout, *remove).await?,
-        Command::Why { what, epoch } => {
-            print(
-                &client
-                    .get(&why_path(&client, what.as_deref(), *epoch).await?)
-                    .await?,
-                show::why,
-            );
+        Command::Why {
+            what,
+            of,
+            epoch,
+            licence,
+        } => {
+            let path = match (what.as_deref(), of.or(*epoch)) {
+                (Some("reward"), Some(epoch)) => reward_path(epoch, *licence),
+                (Some("reward"), None) => bail!("which epoch? for example: r1ctl why reward 12"),
+                (what, _) => why_path(&client, what, *epoch).await?,
+            };
+            print(&client.get(&path).await?, show::why);
         }
         Command::Prove(args) => prove::run(&client, args).await?,
         Command::Metrics => print!("{}", client.text("/metrics").await?),
@@ -227,6 +232,11 @@ async fn stop(client: &Client<'_>, id: &str, timeout: u64, remove: bool) -> Resu
         client.delete(&format!("/v1/containers/{id}")).await?;
     }
     Ok(())
+}
+
+fn reward_path(epoch: u64, licence: Option<LicenceRef>) -> String {
+    let query = licence.map(|licence| format!("?licence={}", licence.handle()));
+    format!("/v1/why/reward/{epoch}{}", query.unwrap_or_default())
 }
 
 /// The call that answers: nothing is this node, a number is an epoch, all else a node by address or alias.

@@ -5,6 +5,7 @@ pub mod economy;
 pub mod epochs;
 pub mod error;
 pub mod prove;
+pub mod reward;
 pub mod status;
 pub mod view;
 pub mod why;
@@ -53,6 +54,7 @@ pub fn router(node: Node) -> Router {
         .route("/v1/prove/availability/{epoch}/{node}", get(prove::availability))
         .route("/v1/why/node/{address}", get(why::node))
         .route("/v1/why/epoch/{epoch}", get(why::epoch))
+        .route("/v1/why/reward/{epoch}", get(reward::reward))
         .route("/metrics", get(metrics))
         .fallback(async || error::ApiError::not_found("no such call; see r1ctl --help"))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
