@@ -192,19 +192,21 @@ impl State {
         }
     }
 
-    /// Pays claims with signed availabilities one by one; the first that is refused refuses all.
+    /// Pays claims with signed availabilities one by one; the first that is refused refuses all. Returns what was minted,
+    /// wei: of the genesis node deed less than it claimed by the dust of its split.
     pub(super) fn claim_signed(
         &mut self,
         at: Moment,
         sender: &EthAddress,
         claims: &[SignedClaim],
     ) -> Result<U256, Refusal> {
-        let mut minted = U256::ZERO;
+        let before = self.supply();
         for claim in claims {
-            let one = self.claim_signed_one(at, sender, claim)?;
-            minted = minted.checked_add(one).ok_or(Refusal::Overflow("reward"))?;
+            self.claim_signed_one(at, sender, claim)?;
         }
-        Ok(minted)
+        self.supply()
+            .checked_sub(before)
+            .ok_or(Refusal::Overflow("reward"))
     }
 
     fn claim_signed_one(
@@ -212,8 +214,8 @@ impl State {
         at: Moment,
         sender: &EthAddress,
         claim: &SignedClaim,
-    ) -> Result<U256, Refusal> {
-        let epochs: Vec<u64> = (claim.first_epoch..).take(claim.availabilities.len()).collect();
+    ) -> Result<(), Refusal> {
+        let epochs = epochs(claim)?;
         let digest = digest(claim, &epochs)?;
         let signatures = bytes(&claim.signatures);
         let controller = &mut self.controller;
@@ -227,10 +229,8 @@ impl State {
                 };
                 let context = deed_context(&self.params, at, *self.next_epoch);
                 let mut verify = |_: usize, _: &NdClaim| Ok(controller.verify(&digest, &signatures, true)?);
-                let paid = self
-                    .deeds
+                self.deeds
                     .claim_signed(&context, &mut self.bank, sender, &[nd], &mut verify)?;
-                Ok(paid.into_iter().fold(U256::ZERO, U256::saturating_add))
             }
             LicenceRef::Mnd(id) => {
                 let oracle = controller.verify(&digest, &signatures, true)?;
@@ -242,10 +242,10 @@ impl State {
                 };
                 let context = master_context(&self.params, at);
                 let rooms = (&mut self.bank, &self.adoption);
-                let paid = self.masters.claim(&context, sender, &mnd, rooms, oracle)?;
-                Ok(paid.released.saturating_add(paid.carried))
+                self.masters.claim(&context, sender, &mnd, rooms, oracle)?;
             }
         }
+        Ok(())
     }
 
     pub(super) fn transfer_licence(
@@ -286,6 +286,13 @@ impl State {
         }
         Ok(())
     }
+}
+
+/// The epochs of a claim, oldest first.
+fn epochs(claim: &SignedClaim) -> Result<Vec<u64>, Refusal> {
+    let count = u64::try_from(claim.availabilities.len()).map_err(|_| Refusal::Overflow("epochs"))?;
+    let end = claim.first_epoch.checked_add(count);
+    Ok((claim.first_epoch..end.ok_or(Refusal::Overflow("epochs"))?).collect())
 }
 
 /// What the oracles signed, by the claim's layout.

@@ -1,3 +1,5 @@
+mod compat;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
