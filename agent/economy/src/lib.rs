@@ -29,6 +29,7 @@ pub mod release;
 pub mod reward;
 pub mod sale;
 mod signature;
+pub mod simulate;
 mod state;
 pub mod table;
 mod transaction;

@@ -200,6 +200,16 @@ impl State {
             .fold(U256::ZERO, |sum, (_, account)| sum.saturating_add(held(account)))
     }
 
+    /// The sale of node deeds.
+    pub fn sale(&self) -> &sale::Sale {
+        &self.sale
+    }
+
+    /// The R1/USDC pool.
+    pub fn pool(&self) -> &crate::pool::Pool {
+        &self.pool
+    }
+
     /// All escrows by owner.
     pub fn escrows(&self) -> impl Iterator<Item = (&EthAddress, &Escrow)> + '_ {
         self.poai.escrows.iter()

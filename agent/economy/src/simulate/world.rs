@@ -1,0 +1,318 @@
+//! The accounts of a simulation, and one day of it.
+
+use std::collections::BTreeMap;
+
+use r1_core::{EpochClock, EthAddress, Genesis, GenesisLicence, GenesisOracle, NodeAddress, U256};
+use r1_identity::NodeKey;
+use serde_json::{Map, Value, json};
+
+use super::{Income, Plan, Sample, SimulationError, market::Market};
+use crate::{
+    Action, BlockContext, Effect, LicenceRef, OwnerAction, Signature, State, Transaction, link_consent,
+    table::Journal as _,
+};
+
+const CHAIN: u64 = 31_337;
+const DAY_MS: u64 = 86_400_000;
+/// 18 decimals.
+pub(super) const R1: u64 = 1_000_000_000_000_000_000;
+/// 6 decimals.
+pub(super) const USDC: u64 = 1_000_000;
+/// Number of the key that owns the contracts, is the oracle and pays for jobs.
+const OWNER: u64 = 1;
+/// Number of the key of the operator whose income is shown.
+const OPERATOR: u64 = 2;
+/// Number of the key that owns all other node deeds.
+const OTHERS: u64 = 3;
+/// First number of keys that own master node deeds.
+const FIRST_MND: u64 = 1_000;
+/// First number of keys of nodes.
+const FIRST_NODE: u64 = 100_000;
+
+/// A key by its number.
+fn key(number: u64) -> Result<NodeKey, SimulationError> {
+    let mut secret = [0; 32];
+    secret[24..].copy_from_slice(&number.to_be_bytes());
+    NodeKey::from_secret_bytes(&secret).map_err(|_| SimulationError::Range("key"))
+}
+
+/// A node of a node deed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Node {
+    pub(super) address: EthAddress,
+}
+
+/// The next number of a sequence that looks random (SplitMix64).
+pub(super) fn next_random(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// A running simulation.
+pub(super) struct World {
+    pub(super) plan: Plan,
+    pub(super) state: State,
+    pub(super) owner: NodeKey,
+    pub(super) operator: EthAddress,
+    pub(super) others: EthAddress,
+    masters: Vec<(EthAddress, LicenceRef)>,
+    /// Nodes of node deeds, in the order of the deeds from the operator's on.
+    pub(super) nodes: Vec<Node>,
+    values: BTreeMap<NodeAddress, u8>,
+    pub(super) market: Market,
+    random: u64,
+    /// The operator's earnings at the last sample: R1 wei, micro-USDC, epoch.
+    seen: (U256, U256, u64),
+}
+
+fn genesis(plan: &Plan) -> Result<Genesis, SimulationError> {
+    let (owner, operator) = (key(OWNER)?, key(OPERATOR)?);
+    let pool_r1 = U256::from(plan.pool_r1) * U256::from(R1);
+    let pool_usdc = U256::from(plan.pool_usdc) * U256::from(USDC);
+    let economy = json!({
+        "owner": owner.eth_address(),
+        "pool": { "account": owner.eth_address(), "r1": pool_r1.to_string(), "usdc": pool_usdc.to_string() },
+        "mnd": { "no_mining_epochs": 0 },
+    });
+    let economy: Map<String, Value> = economy.as_object().cloned().unwrap_or_default();
+    Ok(Genesis {
+        network: "simulation".to_owned(),
+        chain_id: CHAIN,
+        epoch: EpochClock {
+            genesis_ms: 0,
+            length_ms: DAY_MS,
+        },
+        oracle_min_availability: 0,
+        oracles: vec![GenesisOracle {
+            address: owner.address(),
+            consensus_addr: String::new(),
+            net_addr: String::new(),
+        }],
+        licences: vec![
+            GenesisLicence {
+                id: 1,
+                owner: owner.eth_address(),
+            },
+            GenesisLicence {
+                id: 2,
+                owner: operator.eth_address(),
+            },
+        ],
+        economy,
+    })
+}
+
+/// The first moments of an epoch.
+pub(super) fn at(epoch: u64) -> BlockContext {
+    BlockContext {
+        timestamp_ms: epoch * DAY_MS + 1,
+        epoch,
+    }
+}
+
+impl World {
+    pub(super) fn new(plan: &Plan) -> Result<Self, SimulationError> {
+        let owner = key(OWNER)?;
+        let mut world = Self {
+            state: State::genesis(&genesis(plan)?)?,
+            operator: key(OPERATOR)?.eth_address(),
+            others: key(OTHERS)?.eth_address(),
+            owner,
+            masters: Vec::new(),
+            nodes: Vec::new(),
+            values: BTreeMap::new(),
+            market: Market::default(),
+            random: plan.seed,
+            seen: (U256::ZERO, U256::ZERO, 0),
+            plan: plan.clone(),
+        };
+        let eth = world.owner.eth_address();
+        let oracle = key(OWNER)?;
+        world.link(0, eth, LicenceRef::Nd(1), &oracle)?;
+        world.send(0, eth, Action::DeployEscrow)?;
+        // The genesis node deed works for the owner, on a node of its own.
+        world.link(0, eth, LicenceRef::Mnd(1), &key(FIRST_MND)?)?;
+        world.masters.push((eth, LicenceRef::Mnd(1)));
+        world.add_masters()?;
+        world.link_deed(0, world.operator, 2)?;
+        Ok(world)
+    }
+
+    fn add_masters(&mut self) -> Result<(), SimulationError> {
+        let (mnd, eth) = (&self.state.params().mnd, self.owner.eth_address());
+        let share = (mnd.max_assigned / U256::from(self.plan.mnds)).min(mnd.max_per_licence);
+        for number in 0..self.plan.mnds {
+            let holder = key(FIRST_MND + 1 + number)?;
+            let owner = holder.eth_address();
+            let add = OwnerAction::AddMnd {
+                owner,
+                assigned: share,
+            };
+            if let Effect::Made(licence) = self.send(0, eth, Action::Owner(add))? {
+                self.link(0, owner, licence, &holder)?;
+                self.masters.push((owner, licence));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends an action; a day has enough blocks for all.
+    pub(super) fn send(
+        &mut self,
+        epoch: u64,
+        sender: EthAddress,
+        action: Action,
+    ) -> Result<Effect, SimulationError> {
+        let name = action.name();
+        let transaction = Transaction {
+            chain_id: CHAIN,
+            nonce: 0,
+            action,
+        };
+        let receipt = self.state.apply_as(at(epoch), sender, &transaction);
+        receipt
+            .map(|receipt| receipt.effect)
+            .map_err(|refusal| SimulationError::Refused {
+                epoch,
+                action: name,
+                refusal: Box::new(refusal),
+            })
+    }
+
+    fn link(
+        &mut self,
+        epoch: u64,
+        owner: EthAddress,
+        licence: LicenceRef,
+        node: &NodeKey,
+    ) -> Result<(), SimulationError> {
+        let name = node.address();
+        let nonce = self.state.link_nonce(licence);
+        let consent = Signature(node.sign_personal(&link_consent(CHAIN, &owner, licence, &name, nonce)));
+        self.values.insert(name, 0);
+        let action = Action::Link {
+            licence,
+            node: name,
+            consent,
+        };
+        self.send(epoch, owner, action).map(|_| ())
+    }
+
+    /// Links a node deed to a new node.
+    pub(super) fn link_deed(
+        &mut self,
+        epoch: u64,
+        owner: EthAddress,
+        id: u64,
+    ) -> Result<(), SimulationError> {
+        let node = key(FIRST_NODE + id)?;
+        self.link(epoch, owner, LicenceRef::Nd(id), &node)?;
+        self.nodes.push(Node {
+            address: node.eth_address(),
+        });
+        Ok(())
+    }
+
+    /// One day: licences are sold, jobs come and go, operators claim; then the epoch is closed.
+    pub(super) fn day(&mut self, epoch: u64) -> Result<(), SimulationError> {
+        self.sell_licences(epoch)?;
+        self.keep_jobs(epoch)?;
+        if epoch > 0 && epoch.is_multiple_of(self.plan.claim_every) {
+            self.claim(epoch)?;
+        }
+        self.measure();
+        let closed = self.state.close_epoch(epoch, &self.values, false);
+        let closed = closed.map_err(|refusal| SimulationError::Refused {
+            epoch,
+            action: "close of the epoch",
+            refusal: Box::new(refusal),
+        })?;
+        if let Some((_, refusal)) = closed.failed.into_iter().next() {
+            let refusal = Box::new(refusal.into());
+            return Err(SimulationError::Refused {
+                epoch,
+                action: "allocation of jobs",
+                refusal,
+            });
+        }
+        // Nothing is stored, so what changed need not be remembered.
+        self.state.mark_stored();
+        debug_assert!(!self.state.is_open());
+        Ok(())
+    }
+
+    /// Every node's availability of the day: most days around the mean, some days cut short.
+    fn measure(&mut self) {
+        let mean = u64::from(self.plan.availability);
+        for value in self.values.values_mut() {
+            let random = next_random(&mut self.random);
+            let lost = match random % 50 {
+                0 => (random >> 8) % (mean + 1),
+                _ => (random >> 8) % (mean / 32 + 1),
+            };
+            // Below 256: it started as a byte.
+            *value = u8::try_from(mean.saturating_sub(lost)).unwrap_or(u8::MAX);
+        }
+    }
+
+    /// Everybody claims what is owed.
+    fn claim(&mut self, epoch: u64) -> Result<(), SimulationError> {
+        let due: Vec<(EthAddress, LicenceRef)> = self
+            .state
+            .licences()
+            .filter(|view| !view.claimable.is_zero())
+            .map(|view| (view.owner, view.licence))
+            .collect();
+        for (owner, licence) in due {
+            self.send(epoch, owner, Action::Claim { licence })?;
+        }
+        self.claim_jobs(epoch)?;
+        self.sell_rewards(epoch)
+    }
+
+    pub(super) fn sample(&mut self, epoch: u64) -> Result<Sample, SimulationError> {
+        self.state
+            .audit()
+            .map_err(|broken| SimulationError::Broken { epoch, broken })?;
+        let economy = self.state.economy();
+        let licence = self.state.licence(LicenceRef::Nd(2));
+        let poa = licence.map_or(U256::ZERO, |view| view.claimed.saturating_add(view.claimable));
+        let unpaid = self.state.job_earnings(&self.nodes[0].address);
+        let poai = self.market.operator_paid.saturating_add(unpaid);
+        let days = U256::from((epoch + 1).saturating_sub(self.seen.2).max(1));
+        let poa_per_day = poa.saturating_sub(self.seen.0) / days;
+        // Wei times a price of 18 decimals, brought to 6: below 2^256 for what one licence earns.
+        let scale = U256::from(10).pow(U256::from(30));
+        let income = Income {
+            poa: poa_per_day,
+            poa_usdc: poa_per_day.saturating_mul(economy.price) / scale,
+            poai_usdc: poai.saturating_sub(self.seen.1) / days,
+        };
+        self.seen = (poa, poai, epoch + 1);
+        Ok(Sample {
+            epoch,
+            totals: economy.totals,
+            withheld: economy.withheld,
+            price: economy.price,
+            adoption: economy.adoption,
+            licences: economy.licences.0,
+            jobs: economy.open_jobs,
+            income,
+        })
+    }
+
+    pub(super) fn random(&mut self) -> &mut u64 {
+        &mut self.random
+    }
+
+    pub(super) fn cap(&self) -> U256 {
+        self.state.params().r1_cap
+    }
+
+    pub(super) fn days_without_sale(&self) -> u64 {
+        self.market.days_without_sale
+    }
+}
