@@ -12,8 +12,6 @@ use crate::{
     world::{CHAIN, EPOCH_MS, Wallet, World, moment},
 };
 
-/// Epochs that have been closed.
-const EPOCHS: u64 = 2;
 /// R1 assigned to each master node deed, wei: a hundred thousand.
 const ASSIGNED: u128 = 100_000_000_000_000_000_000_000;
 
@@ -44,14 +42,10 @@ pub fn settle(world: &World) -> (State, u64) {
         permissions: 15,
     };
     town.send(wallets[0].eth, delegate);
+    // No job starts in epoch 0.
+    town.epoch();
     town.jobs();
-    for epoch in 0..EPOCHS {
-        town.ms += EPOCH_MS;
-        let closed = town
-            .state
-            .close_epoch(epoch, &world.availability(200, u8::MAX), false);
-        closed.expect("the next epoch is closed");
-    }
+    town.epoch();
     (town.state, town.ms)
 }
 
@@ -62,6 +56,14 @@ struct Town<'a> {
 }
 
 impl Town<'_> {
+    /// An epoch passes and is closed.
+    fn epoch(&mut self) {
+        let (epoch, table) = (moment(self.ms).epoch, self.world.availability(200, u8::MAX));
+        self.ms += EPOCH_MS;
+        let closed = self.state.close_epoch(epoch, &table, false);
+        closed.expect("the next epoch is closed");
+    }
+
     fn send(&mut self, sender: EthAddress, action: Action) {
         let transaction = Transaction {
             chain_id: CHAIN,
