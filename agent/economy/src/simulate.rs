@@ -51,9 +51,9 @@ impl Default for Plan {
     fn default() -> Self {
         Self {
             years: 5,
-            licences: 2_000,
+            licences: 8_000,
             mnds: 20,
-            jobs: 200,
+            jobs: 500,
             job_type: 4,
             availability: 245,
             sell_percent: 30,

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use r1_economy::{LicenceRef, NetworkParams};
 
-use crate::{prove::ProveArgs, verify::VerifyArgs};
+use crate::{prove::ProveArgs, simulate::SimulateArgs, verify::VerifyArgs};
 
 /// Where an installed node's control socket is.
 const DEFAULT_SOCKET: &str = "/run/r1/r1d.sock";
@@ -59,7 +59,7 @@ pub enum Command {
         #[command(subcommand)]
         action: Option<LicenceAction>,
     },
-    /// The economy: its constants
+    /// The economy: its constants, and what becomes of it
     #[command(after_help = "Examples:\n  \
         r1ctl economy params\n  \
         r1ctl economy params --network local | jq .jobs.prices")]
@@ -152,6 +152,12 @@ pub enum EconomyAction {
         #[arg(long, default_value = "mainnet", value_parser = NetworkParams::PRESETS)]
         network: String,
     },
+    /// Run the rules forward over years and draw what becomes of supply, burns, price and income
+    #[command(after_help = "Examples:\n  \
+        r1ctl economy simulate\n  \
+        r1ctl economy simulate --years 3 --licences 5000 --jobs 1000 --out /tmp\n  \
+        r1ctl economy simulate --years 1 --json | jq .last.income_per_day")]
+    Simulate(SimulateArgs),
 }
 
 /// What to do with a licence.

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use crate::{
     cli::{Cli, Command, EconomyAction, LicenceAction, RunArgs},
     client::Client,
-    prove, show,
+    prove, show, simulate,
 };
 
 /// How often a container is looked at while it is waited for.
@@ -32,6 +32,9 @@ pub async fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Economy {
             action: EconomyAction::Params { network },
         } => println!("{}", params(network)?),
+        Command::Economy {
+            action: EconomyAction::Simulate(args),
+        } => simulate::run(args, cli.json)?,
         Command::Status => print(&client.get("/v1/status").await?, show::status),
         Command::Nodes => print(&client.get("/v1/nodes").await?, show::nodes),
         Command::Epochs { limit } => {

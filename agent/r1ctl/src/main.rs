@@ -1,10 +1,12 @@
 //! The operator's and tenant's tool: asks r1d over its control socket and shows the answer.
 
+mod chart;
 mod cli;
 mod client;
 mod commands;
 mod prove;
 mod show;
+mod simulate;
 mod table;
 mod units;
 mod verify;

@@ -1,0 +1,440 @@
+//! `r1ctl economy simulate`: the rules run forward, as figures and as a picture.
+
+use std::{
+    fs,
+    io::{IsTerminal as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use r1_core::{U256, format_r1};
+use r1_economy::simulate::{Plan, Sample, Simulation, YEAR, simulate};
+use serde_json::{Value, json};
+
+use crate::chart::{Anchor, Panel, Picture, Series, Unit, png, svg};
+
+/// Size of the picture, points.
+const WIDTH: u32 = 1600;
+const HEIGHT: u32 = 1000;
+/// How often progress is told, epochs.
+const PROGRESS_EVERY: u64 = 50;
+
+/// `r1ctl economy simulate`.
+#[derive(Debug, Clone, Args)]
+pub struct SimulateArgs {
+    /// How long, years (1 to 10)
+    #[arg(long, default_value_t = Plan::default().years)]
+    years: u64,
+    /// Node deeds sold by the end (1 to 40000)
+    #[arg(long, default_value_t = Plan::default().licences)]
+    licences: u64,
+    /// Master node deeds, which share the whole budget (14 to 400)
+    #[arg(long, default_value_t = Plan::default().mnds)]
+    mnds: u64,
+    /// Jobs that run at the end, one node each (0 to 10000)
+    #[arg(long, default_value_t = Plan::default().jobs)]
+    jobs: u64,
+    /// Type of the jobs, by its number in r1ctl economy params
+    #[arg(long, default_value_t = Plan::default().job_type)]
+    job_type: u8,
+    /// Mean availability of nodes (0 to 255)
+    #[arg(long, default_value_t = Plan::default().availability)]
+    availability: u8,
+    /// Share of their R1 that operators sell when they claim, percent
+    #[arg(long, default_value_t = Plan::default().sell_percent)]
+    sell_percent: u64,
+    /// Days between two claims of an operator
+    #[arg(long, default_value_t = Plan::default().claim_every)]
+    claim_every: u64,
+    /// Days between two points of the picture
+    #[arg(long, default_value_t = Plan::default().sample_every)]
+    sample_every: u64,
+    /// R1 in the pool at the start
+    #[arg(long, default_value_t = Plan::default().pool_r1)]
+    pool_r1: u64,
+    /// USDC in the pool at the start
+    #[arg(long, default_value_t = Plan::default().pool_usdc)]
+    pool_usdc: u64,
+    /// What varies from day to day follows from this number
+    #[arg(long, default_value_t = Plan::default().seed)]
+    seed: u64,
+    /// Folder for economy.svg and economy.png
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    out: PathBuf,
+}
+
+impl SimulateArgs {
+    fn plan(&self) -> Plan {
+        Plan {
+            years: self.years,
+            licences: self.licences,
+            mnds: self.mnds,
+            jobs: self.jobs,
+            job_type: self.job_type,
+            availability: self.availability,
+            sell_percent: self.sell_percent,
+            claim_every: self.claim_every,
+            sample_every: self.sample_every,
+            pool_r1: self.pool_r1,
+            pool_usdc: self.pool_usdc,
+            seed: self.seed,
+        }
+    }
+}
+
+/// Runs the plan, writes the pictures, prints the figures.
+///
+/// # Errors
+/// A plan out of range, what the ledger refuses, a file that cannot be written.
+pub fn run(args: &SimulateArgs, as_json: bool) -> Result<()> {
+    let plan = args.plan();
+    let mut progress = Progress::new(plan.epochs());
+    let simulation = simulate(&plan, &mut |epoch| progress.tell(epoch))?;
+    progress.end();
+    let drawn = picture(&simulation);
+    let files = [
+        (args.out.join("economy.svg"), svg(&drawn).into_bytes()),
+        (args.out.join("economy.png"), png(&drawn)?),
+    ];
+    for (path, bytes) in &files {
+        write(path, bytes)?;
+    }
+    if as_json {
+        println!("{}", report(&simulation));
+        return Ok(());
+    }
+    summary(&simulation).iter().for_each(|line| println!("{line}"));
+    for (path, _) in &files {
+        println!("written: {}", path.display());
+    }
+    Ok(())
+}
+
+/// Says how far it is, on a terminal only.
+struct Progress {
+    epochs: u64,
+    shown: bool,
+}
+
+impl Progress {
+    fn new(epochs: u64) -> Self {
+        Self {
+            epochs,
+            shown: std::io::stderr().is_terminal(),
+        }
+    }
+
+    fn tell(&mut self, epoch: u64) {
+        if self.shown && epoch.is_multiple_of(PROGRESS_EVERY) {
+            eprint!("\rday {epoch} of {}", self.epochs);
+            // Progress that is not shown hurts nobody.
+            let _ = std::io::stderr().flush();
+        }
+    }
+
+    fn end(&self) {
+        if self.shown {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
+
+/// Writes a file whole or not at all.
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let part = path.with_extension("part");
+    let written = fs::File::create(&part)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&part, path));
+    written.with_context(|| path.display().to_string())
+}
+
+/// An amount of `decimals` decimals as a number for drawing.
+fn number(amount: U256, decimals: usize) -> f64 {
+    // Six decimals are kept: more than a picture shows.
+    let scaled = amount / U256::from(10).pow(U256::from(decimals.saturating_sub(6)));
+    u64::try_from(scaled).map_or(f64::INFINITY, |scaled| scaled as f64 / 1e6)
+}
+
+fn series(simulation: &Simulation, name: &'static str, value: impl Fn(&Sample) -> f64) -> Series {
+    Series {
+        name,
+        values: simulation.samples.iter().map(value).collect(),
+    }
+}
+
+fn panel(simulation: &Simulation, title: &'static str, series: Vec<Series>) -> Panel {
+    let years = simulation
+        .samples
+        .iter()
+        .map(|sample| (sample.epoch + 1) as f64 / YEAR as f64);
+    Panel {
+        title,
+        unit: Unit::Plain,
+        years: years.collect(),
+        series,
+        stacked: true,
+        limit: None,
+    }
+}
+
+fn panels(simulation: &Simulation) -> Vec<Panel> {
+    let all =
+        |name, value: fn(&Sample) -> U256| series(simulation, name, move |sample| number(value(sample), 18));
+    let minted = vec![
+        all("genesis", |sample| sample.totals.minted_genesis),
+        all("ND", |sample| sample.totals.minted_nd),
+        all("MND", |sample| sample.totals.minted_mnd),
+        all("GND", |sample| sample.totals.minted_gnd),
+    ];
+    let burned = vec![
+        all("licence sales", |sample| sample.totals.burned_sale),
+        all("jobs", |sample| sample.totals.burned_job),
+        all("voluntary", |sample| sample.totals.burned_voluntary),
+    ];
+    let burned = burned
+        .into_iter()
+        .filter(|series| series.values.iter().any(|value| *value > 0.0))
+        .collect();
+    let withheld = vec![all("withheld", |sample| sample.withheld)];
+    let price = vec![series(simulation, "price", |sample| number(sample.price, 18))];
+    let income = vec![
+        series(simulation, "Proof of Availability", |sample| {
+            number(sample.income.poa_usdc, 6)
+        }),
+        series(simulation, "Proof of AI", |sample| {
+            number(sample.income.poai_usdc, 6)
+        }),
+    ];
+    let flat = |panel: Panel| Panel {
+        stacked: false,
+        unit: Unit::Price,
+        ..panel
+    };
+    vec![
+        Panel {
+            limit: Some(("cap", number(simulation.cap, 18))),
+            ..panel(simulation, "R1 minted, by source", minted)
+        },
+        panel(simulation, "R1 burned, by cause", burned),
+        panel(simulation, "R1 withheld until adoption grows", withheld),
+        flat(panel(simulation, "price of R1 in the pool, USDC", price)),
+        flat(panel(simulation, "an operator's income per day, USDC", income)),
+    ]
+}
+
+/// The five panels, and what was assumed.
+fn picture(simulation: &Simulation) -> Picture {
+    let mut picture = Picture::new(WIDTH, HEIGHT);
+    let plan = &simulation.plan;
+    let title = format!("The economy over {} years, if this is what happens", plan.years);
+    picture.text((40.0, 50.0), Anchor::Start, 28.0, true, title);
+    let cell = |index: usize| {
+        let (column, row) = ((index % 3) as f32, (index / 3) as f32);
+        (20.0 + column * 525.0, 85.0 + row * 460.0, 510.0, 435.0)
+    };
+    for (index, panel) in panels(simulation).iter().enumerate() {
+        panel.draw(&mut picture, cell(index));
+    }
+    let (left, top, ..) = cell(5);
+    picture.text(
+        (left + 40.0, top + 20.0),
+        Anchor::Start,
+        19.0,
+        true,
+        "what is assumed",
+    );
+    for (index, line) in assumptions(simulation).into_iter().enumerate() {
+        let y = top + 55.0 + index as f32 * 27.0;
+        picture.text((left + 40.0, y), Anchor::Start, 15.0, false, line);
+    }
+    picture
+}
+
+fn assumptions(simulation: &Simulation) -> Vec<String> {
+    let plan = &simulation.plan;
+    vec![
+        format!(
+            "{} node deeds (ND) are sold, day by day alike",
+            grouped(plan.licences)
+        ),
+        format!("{} master node deeds (MND) share their budget", plan.mnds),
+        format!(
+            "{} jobs of type {} run at the end",
+            grouped(plan.jobs),
+            plan.job_type
+        ),
+        format!("nodes are available {} of 255 on average", plan.availability),
+        format!("operators claim every {} days", plan.claim_every),
+        format!("and sell {} % of the R1 they hold", plan.sell_percent),
+        format!("the pool begins with {} R1", grouped(plan.pool_r1)),
+        format!("and {} USDC", grouped(plan.pool_usdc)),
+        "the operator shown has one ND and one job".to_owned(),
+        "strict rules, the constants of the network".to_owned(),
+        "it is arithmetic, not a forecast".to_owned(),
+    ]
+}
+
+/// A number with a comma between each three digits.
+fn grouped(number: impl std::fmt::Display) -> String {
+    let digits = number.to_string();
+    let head = digits.len() % 3;
+    let mut parts: Vec<&str> = Vec::new();
+    if head > 0 {
+        parts.push(&digits[..head]);
+    }
+    parts.extend(
+        (head..digits.len())
+            .step_by(3)
+            .map(|from| &digits[from..from + 3]),
+    );
+    parts.join(",")
+}
+
+/// Micro-USDC as USDC with two decimals, rounded down.
+fn usdc(micro: U256) -> String {
+    let cents = micro / U256::from(10_000);
+    let (whole, rest) = cents.div_rem(U256::from(100));
+    format!("{whole}.{:0>2}", rest.to_string())
+}
+
+fn summary(simulation: &Simulation) -> Vec<String> {
+    let Some(last) = simulation.samples.last() else {
+        return Vec::new();
+    };
+    let totals = &last.totals;
+    let whole = |wei: U256| format!("{} R1", grouped(wei / U256::from(10).pow(U256::from(18))));
+    let mut lines = vec![
+        format!("after {} days:", last.epoch + 1),
+        format!(
+            "supply      {} of at most {}",
+            whole(totals.r1),
+            whole(simulation.cap)
+        ),
+        format!(
+            "minted      genesis {}, ND {}, MND {}, GND {}",
+            whole(totals.minted_genesis),
+            whole(totals.minted_nd),
+            whole(totals.minted_mnd),
+            whole(totals.minted_gnd)
+        ),
+        format!(
+            "burned      sales {}, jobs {}, voluntary {}",
+            whole(totals.burned_sale),
+            whole(totals.burned_job),
+            whole(totals.burned_voluntary)
+        ),
+        format!("withheld    {}", whole(last.withheld)),
+        format!("price       {} USDC per R1", format_r1(last.price)),
+        format!(
+            "adoption    {} of 65535; {} licences, {} jobs",
+            last.adoption, last.licences, last.jobs
+        ),
+        format!(
+            "an operator with one licence and one job earns {} R1 (worth {} USDC) and {} USDC a day",
+            format_r1(last.income.poa),
+            usdc(last.income.poa_usdc),
+            usdc(last.income.poai_usdc)
+        ),
+    ];
+    if simulation.days_without_sale > 0 {
+        lines.push(format!(
+            "on {} days no licence was sold: its price in R1 had moved more than the sale allows",
+            simulation.days_without_sale
+        ));
+    }
+    lines
+}
+
+fn sample_json(sample: &Sample) -> Value {
+    json!({
+        "epoch": sample.epoch,
+        "totals": sample.totals,
+        "withheld_wei": sample.withheld.to_string(),
+        "price": sample.price.to_string(),
+        "adoption": sample.adoption,
+        "licences": sample.licences,
+        "jobs": sample.jobs,
+        "income_per_day": {
+            "poa_wei": sample.income.poa.to_string(),
+            "poa_micro_usdc": sample.income.poa_usdc.to_string(),
+            "poai_micro_usdc": sample.income.poai_usdc.to_string(),
+        },
+    })
+}
+
+fn report(simulation: &Simulation) -> Value {
+    let samples: Vec<Value> = simulation.samples.iter().map(sample_json).collect();
+    json!({
+        "days": simulation.plan.epochs(),
+        "cap_wei": simulation.cap.to_string(),
+        "days_without_sale": simulation.days_without_sale,
+        "last": samples.last(),
+        "samples": samples,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_plan_gives_pictures_and_figures_that_add_up() {
+        let plan = Plan {
+            years: 1,
+            licences: 20,
+            mnds: 14,
+            jobs: 3,
+            sample_every: 60,
+            ..Plan::default()
+        };
+        let simulation = simulate(&plan, &mut |_| {}).unwrap();
+        let drawn = picture(&simulation);
+        let text = svg(&drawn);
+        for panel in panels(&simulation) {
+            assert!(text.contains(panel.title), "{}", panel.title);
+            assert!(
+                panel
+                    .series
+                    .iter()
+                    .all(|series| series.values.len() == simulation.samples.len())
+            );
+        }
+        assert!(!text.contains("NaN") && !text.contains("inf"));
+        let report = report(&simulation);
+        assert_eq!(report["days"], 365);
+        assert_eq!(
+            report["samples"].as_array().map(Vec::len),
+            Some(simulation.samples.len())
+        );
+        assert_eq!(report["last"]["licences"], 21);
+        assert!(summary(&simulation)[0].contains("after 365 days"));
+    }
+
+    #[test]
+    fn files_are_written_whole_and_a_missing_folder_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.svg");
+        write(&path, b"x").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"x");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let missing = folder.path().join("no/a.svg");
+        assert!(
+            write(&missing, b"x")
+                .unwrap_err()
+                .to_string()
+                .contains("no/a.svg")
+        );
+    }
+
+    #[test]
+    fn amounts_are_exact_to_the_cent() {
+        assert_eq!(usdc(U256::from(1_234_567)), "1.23");
+        assert_eq!(usdc(U256::from(9_999)), "0.00");
+        assert_eq!(
+            [grouped(0), grouped(999), grouped(1_000), grouped(12_345_678)],
+            ["0", "999", "1,000", "12,345,678"]
+        );
+        assert!((number(U256::from(1_500_000_000_000_000_000_u64), 18) - 1.5).abs() < 1e-9);
+    }
+}
