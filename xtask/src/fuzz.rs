@@ -1,5 +1,7 @@
 //! `cargo xtask fuzz`: coverage-guided inputs against one target, with libFuzzer on stable Rust.
 
+pub mod compiler;
+
 use std::{
     env,
     fs::{self, File},
@@ -28,7 +30,8 @@ cargo xtask fuzz <target> [--minutes N]: random inputs, led by the code they rea
   --input FILE    run one input, for example a saved crash
 
 A crash is saved in fuzz/artifacts/<target>/ and named; the exit code is then 1. New inputs of a run stay beside the
-build products and the next run goes on from them.";
+build products and the next run goes on from them.
+With R1_FUZZ_TALLY=FILE the target economy writes there how often each action was taken or refused, and why.";
 
 const TARGETS: [Target; 3] = [
     Target {
@@ -154,6 +157,7 @@ fn host() -> Result<String, String> {
 fn build(target: &Target) -> Result<Places, String> {
     println!("== building {}", target.name);
     let (host, products) = (host()?, target_dir()?.join("xtask-fuzz"));
+    let this = env::current_exe().map_err(|error| format!("this program: {error}"))?;
     let status = cargo()
         .args([
             "build",
@@ -165,6 +169,8 @@ fn build(target: &Target) -> Result<Places, String> {
         .args(["--target", &host, "--bin", target.name, "--target-dir"])
         .arg(&products)
         .env("RUSTFLAGS", RUSTFLAGS)
+        .env("RUSTC_WRAPPER", this)
+        .env(compiler::VARIABLE, "1")
         .status()
         .map_err(|error| format!("cargo: {error}"))?;
     if !status.success() {

@@ -73,9 +73,10 @@ pub fn receiver(hand: &Hand<'_>, id: u64) -> EthAddress {
 /// Nodes without a licence; all if there is none.
 fn free_nodes<'a>(hand: &Hand<'a>) -> Vec<&'a Wallet> {
     let wallets = hand.world.wallets().iter();
+    let linked: Vec<_> = hand.state.licences().filter_map(|view| view.node).collect();
     let free: Vec<_> = wallets
         .clone()
-        .filter(|wallet| hand.state.licence_of(&wallet.node).is_none())
+        .filter(|wallet| !linked.contains(&wallet.node))
         .collect();
     if free.is_empty() || hand.fault(3) {
         wallets.collect()
