@@ -47,56 +47,50 @@ fn steps(run: &Value) -> impl Iterator<Item = &Value> {
 
 fn print(runs: &[Value]) {
     println!(
-        "{:<32} {:>9} {:>9} {:>9} {:>9} {:>11} {:>12} {:>9} {:>7}",
-        "STEP", "SIZE", "COUNT", "WALL s", "CPU s", "us EACH", "GROWN MiB", "PEAK MiB", "GROWTH"
+        "{:<34} {:>9} {:>9} {:>9} {:>9} {:>11} {:>12} {:>9} {:>7}",
+        "STEP", "SIZE", "COUNT", "WALL s", "CPU s", "ns EACH", "GROWN MiB", "PEAK MiB", "GROWTH"
     );
     let names = runs.first().into_iter().flat_map(steps);
     for (index, name) in names.map(|step| step["name"].as_str().unwrap_or("-")).enumerate() {
-        let mut before = None;
+        let mut base = None;
         for run in runs {
             let Some(step) = steps(run).nth(index) else {
                 continue;
             };
-            let (size, cpu) = (number(&run["size"]), number(&step["cpu_s"]));
-            let cost = if cpu < TICKS_S {
-                number(&step["wall_s"])
-            } else {
-                cpu
-            };
+            let each = cost(step);
             println!(
-                "{:<32} {:>9} {:>9} {:>9.4} {:>9.4} {:>11.3} {:>12.1} {:>9.1} {:>7}",
+                "{:<34} {:>9} {:>9} {:>9.4} {:>9.4} {:>11.0} {:>12.1} {:>9.1} {:>7.2}",
                 name,
-                size,
+                number(&run["size"]),
                 number(&step["count"]),
                 number(&step["wall_s"]),
-                cpu,
-                cost / number(&step["count"]).max(1.0) * 1e6,
+                number(&step["cpu_s"]),
+                each * 1e9,
                 number(&step["grown_bytes"]) / MIB,
                 number(&step["peak_bytes"]) / MIB,
-                before.map_or("-".into(), |before| format!(
-                    "{:.2}",
-                    growth(before, (size, cost))
-                )),
+                growth(*base.get_or_insert(each), each),
             );
-            before = Some((size, cost));
         }
     }
     println!(
-        "us EACH and GROWTH: from CPU time, or from wall time below 0.1 s. GROWTH against the size before: 1.00 = in proportion to the size, 0.10 = independent of it."
+        "ns EACH: CPU time of one thing. GROWTH: how much more one costs than at the first size; 1.00 = the whole grows in proportion. GROWN and PEAK: memory held, as the allocator was asked for it."
     );
 }
 
-/// Below this the kernel's count of CPU time is too coarse, seconds.
-const TICKS_S: f64 = 0.1;
 const MIB: f64 = 1024.0 * 1024.0;
 
 fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or(0.0)
 }
 
-/// How much faster than the size the cost grew between two (size, cost).
-fn growth(before: (f64, f64), after: (f64, f64)) -> f64 {
-    (after.1 / before.1.max(1e-9)) / (after.0 / before.0)
+/// CPU time of one thing, seconds.
+fn cost(step: &Value) -> f64 {
+    number(&step["cpu_s"]) / number(&step["count"]).max(1.0)
+}
+
+/// How much more one thing costs than at the first size.
+fn growth(base: f64, each: f64) -> f64 {
+    each / base.max(1e-12)
 }
 
 #[cfg(test)]
@@ -105,8 +99,10 @@ mod tests {
 
     #[test]
     fn growth_in_proportion_is_one() {
-        assert!((growth((10.0, 2.0), (100.0, 20.0)) - 1.0).abs() < 1e-9);
-        assert!((growth((10.0, 2.0), (100.0, 200.0)) - 10.0).abs() < 1e-9);
-        assert!(growth((10.0, 0.0), (100.0, 1.0)).is_finite());
+        let step = |count: u64, cpu_s: f64| cost(&json!({ "count": count, "cpu_s": cpu_s }));
+        assert!((growth(step(10, 2.0), step(100, 20.0)) - 1.0).abs() < 1e-9);
+        assert!((growth(step(10, 2.0), step(100, 200.0)) - 10.0).abs() < 1e-9);
+        assert!(growth(step(10, 0.0), step(100, 1.0)).is_finite());
+        assert!(step(0, 1.0).is_finite());
     }
 }

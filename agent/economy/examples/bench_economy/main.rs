@@ -22,7 +22,7 @@ const JOBS_SHARE: u64 = 10;
 
 fn main() -> Result<()> {
     let size: u64 = env::args().nth(1).ok_or("bench_economy <size>")?.parse()?;
-    let mut meter = Meter::new()?;
+    let mut meter = Meter::default();
     deeds::measure(size, &mut meter)?;
     jobs::measure(size / JOBS_SHARE, &mut meter)?;
     let steps: Vec<Value> = meter.steps.iter().map(measure::Step::to_json).collect();
