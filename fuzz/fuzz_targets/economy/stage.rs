@@ -159,7 +159,7 @@ impl Stage {
             u64::from(step.a % 4) * 8
         };
         self.ms += epochs * EPOCH_MS + u64::from(step.b) * 300;
-        if step.slip >= 224 {
+        if step.slip >= 192 {
             return;
         }
         for epoch in self.state.next_epoch()..self.now().epoch {
