@@ -4,9 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use r1_core::EthAddress;
 use r1_economy::{LicenceRef, NetworkParams};
 
-use crate::{prove::ProveArgs, simulate::SimulateArgs, verify::VerifyArgs};
+use crate::{
+    economy::cli::{BurnArgs, ClaimArgs, EscrowArgs, JobsArgs, LicenceAction, PayArgs, PoolAction},
+    prove::ProveArgs,
+    simulate::SimulateArgs,
+    verify::VerifyArgs,
+};
 
 /// Where an installed node's control socket is.
 const DEFAULT_SOCKET: &str = "/run/r1/r1d.sock";
@@ -53,20 +59,64 @@ pub enum Command {
         limit: u32,
     },
     /// Licences: who owns them, where they are linked, what they earned
-    #[command(after_help = "Examples:\n  r1ctl licences\n  r1ctl licences link 3\n  r1ctl licences claim 3")]
+    #[command(after_help = "Examples:\n  \
+        r1ctl licences\n  \
+        r1ctl licences link nd-3\n  \
+        r1ctl licences claim nd-3\n  \
+        r1ctl licences transfer nd-3 --to 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed")]
     Licences {
         /// What to do with one
         #[command(subcommand)]
         action: Option<LicenceAction>,
     },
-    /// The economy: its constants, and what becomes of it
+    /// Claim all that is owed to this node's key: licences and jobs
+    #[command(after_help = "Examples:\n  r1ctl claim\n  r1ctl claim --max-slippage 1 --no-wait")]
+    Claim(ClaimArgs),
+    /// Jobs: what is paid for, who runs it, until when
     #[command(after_help = "Examples:\n  \
-        r1ctl economy params\n  \
-        r1ctl economy params --network local | jq .jobs.prices")]
-    Economy {
-        /// What of it
+        r1ctl jobs\n  \
+        r1ctl jobs types\n  \
+        r1ctl jobs create --type ENTRY --nodes 2 --epochs 30\n  \
+        r1ctl jobs extend 7 --epochs 30\n  \
+        r1ctl jobs submit 7 worker-1 worker-2")]
+    Jobs(JobsArgs),
+    /// The escrow that pays for jobs
+    #[command(after_help = "Examples:\n  \
+        r1ctl escrow\n  \
+        r1ctl escrow deploy\n  \
+        r1ctl escrow delegate 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed --may create,redeem")]
+    Escrow(EscrowArgs),
+    /// What an account holds; this node's if none is named
+    #[command(after_help = "Examples:\n  r1ctl account\n  r1ctl account --json | jq .usdc")]
+    Account {
+        /// The account, 0x...
+        account: Option<EthAddress>,
+    },
+    /// Give R1 or USDC to somebody
+    #[command(after_help = "Example:\n  r1ctl pay 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed 1.5 R1")]
+    Pay(PayArgs),
+    /// Burn R1, for ever, in honour of an app or of none
+    #[command(after_help = "Examples:\n  r1ctl burn 10\n  r1ctl burn 10 --app redmesh")]
+    Burn(BurnArgs),
+    /// The R1/USDC pool: price and reserves
+    #[command(after_help = "Examples:\n  \
+        r1ctl pool\n  \
+        r1ctl pool swap 100 R1 --max-slippage 1\n  \
+        r1ctl pool add 1000 500")]
+    Pool {
+        /// What to do
         #[command(subcommand)]
-        action: EconomyAction,
+        action: Option<PoolAction>,
+    },
+    /// The economy: its figures, its constants, and what becomes of it
+    #[command(after_help = "Examples:\n  \
+        r1ctl economy\n  \
+        r1ctl economy params --network local | jq .jobs.prices\n  \
+        r1ctl economy simulate --years 3")]
+    Economy {
+        /// What of it; its figures if left out
+        #[command(subcommand)]
+        action: Option<EconomyAction>,
     },
     /// Run a container on this node
     #[command(after_help = "Examples:\n  \
@@ -146,6 +196,8 @@ pub enum Command {
 /// What of the economy.
 #[derive(Debug, Subcommand)]
 pub enum EconomyAction {
+    /// Supply, burns, pool, sale and adoption, as this node's ledger has them
+    Show,
     /// All constants of a network, as JSON: what a genesis may replace under `economy`
     Params {
         /// mainnet, testnet, devnet or local
@@ -158,21 +210,6 @@ pub enum EconomyAction {
         r1ctl economy simulate --years 3 --licences 5000 --jobs 1000 --out /tmp\n  \
         r1ctl economy simulate --years 1 --json | jq .last.income_per_day")]
     Simulate(SimulateArgs),
-}
-
-/// What to do with a licence.
-#[derive(Debug, Clone, Copy, Subcommand)]
-pub enum LicenceAction {
-    /// Link it to this node (this node's key must own it)
-    Link {
-        /// The licence
-        id: u64,
-    },
-    /// Claim what it has earned
-    Claim {
-        /// The licence
-        id: u64,
-    },
 }
 
 /// `r1ctl run`.

@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 use tokio::time::sleep;
 
 use crate::{
-    cli::{Cli, Command, EconomyAction, LicenceAction, RunArgs},
+    cli::{Cli, Command, EconomyAction, RunArgs},
     client::Client,
-    prove, show, simulate,
+    economy, prove, show, simulate,
 };
 
 /// How often a container is looked at while it is waited for.
@@ -29,12 +29,11 @@ pub async fn run(cli: &Cli) -> Result<ExitCode> {
         }
     };
     match &cli.command {
-        Command::Economy {
-            action: EconomyAction::Params { network },
-        } => println!("{}", params(network)?),
-        Command::Economy {
-            action: EconomyAction::Simulate(args),
-        } => simulate::run(args, cli.json)?,
+        Command::Economy { action } => match action {
+            None | Some(EconomyAction::Show) => economy::economy(cli, client).await?,
+            Some(EconomyAction::Params { network }) => println!("{}", params(network)?),
+            Some(EconomyAction::Simulate(args)) => simulate::run(args, cli.json)?,
+        },
         Command::Status => print(&client.get("/v1/status").await?, show::status),
         Command::Nodes => print(&client.get("/v1/nodes").await?, show::nodes),
         Command::Epochs { limit } => {
@@ -43,19 +42,14 @@ pub async fn run(cli: &Cli) -> Result<ExitCode> {
                 show::epochs,
             );
         }
-        Command::Licences { action: None } => print(&client.get("/v1/licences").await?, show::licences),
-        Command::Licences { action: Some(action) } => {
-            let path = match action {
-                LicenceAction::Link { id } => format!("/v1/licences/{id}/link"),
-                LicenceAction::Claim { id } => format!("/v1/licences/{id}/claim"),
-            };
-            print(&client.post(&path, &json!({})).await?, |answer| {
-                vec![format!(
-                    "sent as transaction {}",
-                    answer["tx"].as_str().unwrap_or("-")
-                )]
-            });
-        }
+        Command::Licences { action } => economy::licences(cli, client, action.as_ref()).await?,
+        Command::Claim(args) => economy::claim(cli, client, args).await?,
+        Command::Jobs(args) => economy::jobs(cli, client, args).await?,
+        Command::Escrow(args) => economy::escrow(cli, client, args).await?,
+        Command::Account { account } => economy::account(cli, client, *account).await?,
+        Command::Pay(args) => economy::pay(cli, client, args).await?,
+        Command::Burn(args) => economy::burn(cli, client, args).await?,
+        Command::Pool { action } => economy::pool(cli, client, action.as_ref()).await?,
         Command::Run(args) => return start(cli, &client, args).await,
         Command::Ps => print(&client.get("/v1/containers").await?, show::containers),
         Command::Logs { id, tail, follow } => logs(cli, &client, id, *tail, *follow).await?,

@@ -4,6 +4,7 @@ mod chart;
 mod cli;
 mod client;
 mod commands;
+mod economy;
 mod prove;
 mod show;
 mod simulate;

@@ -119,33 +119,6 @@ pub fn epochs(answer: &Value) -> Vec<String> {
     table.lines()
 }
 
-/// `/v1/licences`.
-pub fn licences(answer: &Value) -> Vec<String> {
-    let mut table = Table::new(&[
-        "ID",
-        "TYPE",
-        "OWNER",
-        "NODE",
-        "CLAIMED R1",
-        "CLAIMABLE R1",
-        "CAP R1",
-        "NEXT EPOCH",
-    ]);
-    for licence in items(answer, "licences") {
-        table.row([
-            or_dash(&licence["id"]),
-            or_dash(&licence["type"]),
-            or_dash(&licence["owner"]),
-            short(&licence["node"]),
-            r1(&licence["claimed_wei"]),
-            r1(&licence["claimable_wei"]),
-            r1(&licence["assigned_wei"]),
-            or_dash(&licence["last_claim_epoch"]),
-        ]);
-    }
-    table.lines()
-}
-
 /// `/v1/containers`.
 pub fn containers(answer: &Value) -> Vec<String> {
     let mut table = Table::new(&["ID", "IMAGE", "STATE", "PID", "EXIT", "CPU", "PEAK", ""]);

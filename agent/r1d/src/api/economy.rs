@@ -5,7 +5,7 @@ use axum::{
     extract::{Path, Query, State},
 };
 use r1_core::{EthAddress, Hex};
-use r1_economy::{Action, LicenceRef, LicenceView, kind, poai::Job};
+use r1_economy::{Action, LicenceRef, LicenceView, SignedTransaction, kind, poai::Job};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -72,7 +72,23 @@ pub async fn account(State(node): State<Node>, Path(account): Path<String>) -> R
     value["licences"] = wallet.licences.iter().map(licence_json).collect();
     value["job_earnings"] = json!(state.job_earnings(&account).to_string());
     value["is_oracle"] = json!(state.is_oracle(&account));
+    value["waiting"] = chain.pool().of(account).map(waiting_json).collect();
     Ok(Json(value))
+}
+
+/// A transaction that is not decided yet.
+fn waiting_json(signed: &SignedTransaction) -> Value {
+    json!({
+        "tx": Hex(signed.transaction.hash()),
+        "nonce": signed.transaction.nonce,
+        "action": signed.transaction.action.name(),
+    })
+}
+
+/// `GET /v1/economy/params`: the constants of this network.
+pub async fn params(State(node): State<Node>) -> Json<Value> {
+    let chain = node.chain().lock();
+    Json(json!(chain.ledger().state().params()))
 }
 
 /// Query of the list of jobs.

@@ -37,6 +37,7 @@ pub fn router(node: Node) -> Router {
         .route("/v1/epochs", get(epochs::epochs))
         .route("/v1/epochs/{epoch}/certificate", get(epochs::certificate))
         .route("/v1/economy", get(economy::economy))
+        .route("/v1/economy/params", get(economy::params))
         .route("/v1/licences", get(economy::licences))
         .route("/v1/licences/{licence}/link", post(economy::link))
         .route("/v1/licences/{licence}/claim", post(economy::claim))
