@@ -2,26 +2,34 @@
 //! every epoch pays it and burns a share, and the node takes its pay in R1 without being told to.
 #![expect(clippy::unwrap_used, reason = "test")]
 
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
-use r1_cluster_tests::{current_epoch, end, eventually, start};
+use r1_cluster_tests::{current_epoch, end, eventually, programs, start};
 use r1_localnet::Node;
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(120);
-/// G_ULTRA_N_ULTRA: the dearest type, so that every epoch's pay is worth a claim. Micro-USDC.
-const JOB_TYPE: u8 = 40;
+/// The dearest type, so that every epoch's pay is worth a claim. Micro-USDC.
+const JOB_TYPE: &str = "G_ULTRA_N_ULTRA";
 const PRICE: u64 = 43_333_333;
 const BURNED: u64 = PRICE * 15 / 100;
 const EPOCHS: u64 = 3;
 
-fn send(node: &Node, action: Value) {
-    let answer = node.post("/v1/transactions", &json!({ "action": action }));
+/// Standard output of r1ctl on a node, which succeeds and, where it sends something, waits until that is decided.
+fn r1ctl(node: &Node, arguments: &[&str]) -> String {
+    let output = Command::new(programs().join("r1ctl"))
+        .arg("--socket")
+        .arg(node.layout.control_socket())
+        .args(arguments)
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
     assert!(
-        answer.as_ref().is_ok_and(|answer| answer["tx"].is_string()),
-        "{}: {action}: {answer:?}",
+        output.status.success(),
+        "{}: {arguments:?}: {error}",
         node.layout.name
     );
+    String::from_utf8(output.stdout).unwrap()
 }
 
 fn number(value: &Value) -> u128 {
@@ -43,8 +51,9 @@ fn job(node: &Node) -> Value {
 
 /// A majority of the oracles says the same about the job.
 fn agree(oracles: &[Node], nodes: &[&str]) {
+    let nodes = if nodes.is_empty() { &["--none"] } else { nodes };
     for oracle in oracles.iter().take(2) {
-        send(oracle, json!({ "SubmitNodes": { "job": 1, "nodes": nodes } }));
+        r1ctl(oracle, &[&["jobs", "submit", "1"], nodes].concat());
     }
 }
 
@@ -64,24 +73,25 @@ fn a_job_is_paid_from_the_escrow_burns_its_share_and_ends() {
     eventually("epoch 1, before which no job starts", PATIENCE, || {
         current_epoch(tenant).filter(|epoch| *epoch > 0)
     });
-    send(tenant, json!("DeployEscrow"));
-    eventually("the escrow", PATIENCE, || {
-        escrow(tenant)["owner"].is_string().then_some(())
-    });
+    r1ctl(tenant, &["escrow", "deploy"]);
     let refused = tenant.post("/v1/transactions", &json!({ "action": "DeployEscrow" }));
     let refused = refused.unwrap_err().to_string();
     assert!(refused.contains("has an escrow already"), "{refused}");
-    let last = current_epoch(tenant).unwrap() + EPOCHS;
-    let request = json!({ "job_type": JOB_TYPE, "last_execution_epoch": last, "nodes": 1 });
-    send(tenant, json!({ "CreateJobs": [request] }));
-    eventually("the job", PATIENCE, || {
-        (job(tenant)["state"] == "requested").then_some(())
-    });
+    let epochs = EPOCHS.to_string();
+    let said = r1ctl(
+        tenant,
+        &["jobs", "create", "--type", JOB_TYPE, "--epochs", &epochs],
+    );
+    assert!(
+        said.contains("129.999999 USDC, paid into the escrow now"),
+        "{said}"
+    );
+    assert_eq!(job(tenant)["state"], "requested");
     // Decided in this epoch or the next: what was paid in says how many epochs are left.
     let paid_in = number(&escrow(tenant)["deposited"]);
     let epochs = paid_in / u128::from(PRICE);
     assert_eq!(paid_in, epochs * u128::from(PRICE));
-    agree(oracles, &[worker]);
+    agree(oracles, &["worker-1"]);
     eventually("the job runs", PATIENCE, || {
         (job(tenant)["state"] == "running").then_some(())
     });

@@ -62,7 +62,7 @@ fn a_worker_proves_and_anybody_checks_without_a_node() {
     let verify = |proof: &str| said(&none, &["verify", proof, "--genesis", &genesis]);
     let words = verify(&account);
     assert!(
-        words.starts_with("account 0x") && words.contains(" R1 and 0 USDC\n"),
+        words.starts_with("account 0x") && words.contains(" R1 and 1000 USDC\n"),
         "{words}"
     );
     assert!(words.contains(", decided by 1 of 1 oracles at 20"), "{words}");
