@@ -218,7 +218,8 @@ impl Poai {
         Ok(cost)
     }
 
-    /// Gives a job more nodes for the rest of its time. Returns what it cost, micro-USDC.
+    /// Gives a job more nodes for the rest of its time. Returns what it cost, micro-USDC. Compat asks too little for a job
+    /// that has waited for its start, and cannot pay its last epochs then.
     ///
     /// # Errors
     /// A [`PoaiRefusal`].
@@ -240,9 +241,14 @@ impl Poai {
                 nodes: job.nodes_requested,
             });
         }
+        let from = match context.mode {
+            // Its start will move its end by the epochs it waited, so that all its epochs are still to come.
+            Mode::Strict if !job.started => job.requested_epoch,
+            _ => context.at.epoch,
+        };
         let left = job
             .last_execution_epoch
-            .checked_sub(context.at.epoch)
+            .checked_sub(from)
             .ok_or(PoaiRefusal::Overflow("epochs left"))?;
         let cost = cost(job.price, more, left)?;
         let escrow = job.escrow;

@@ -160,6 +160,10 @@ impl World {
         self.act(|poai, context, bank, _, _| poai.extend_duration(context, &OWNER, id, last, bank))
     }
 
+    fn widen(&mut self, id: u64, nodes: u64) -> Result<U256, PoaiRefusal> {
+        self.act(|poai, context, bank, _, _| poai.extend_nodes(context, &OWNER, id, nodes, bank))
+    }
+
     fn usdc(&self, who: &EthAddress) -> U256 {
         self.bank.balance(Asset::Usdc, who)
     }
@@ -263,6 +267,30 @@ fn a_delegate_that_redeems_keeps_the_money_in_compat_and_not_in_strict() {
 }
 
 #[test]
+fn more_nodes_for_a_job_that_waits_are_paid_for_all_its_epochs_in_strict_only() {
+    for mode in [Mode::Compat, Mode::Strict] {
+        let mut world = World::new(mode);
+        let id = world.create(OWNER, 31, 1).unwrap();
+        world.go_to(11);
+        let cost = world.widen(id, 2).unwrap();
+        world.submit(id, &[NODE, OTHER_NODE]).unwrap();
+        assert_eq!(world.poai.job(id).unwrap().last_execution_epoch, 41);
+        world.go_to(41);
+        match mode {
+            Mode::Compat => {
+                assert_eq!(cost, price(20));
+                assert_eq!(world.allocate(), Err(PoaiRefusal::Overflow("job balance")));
+            }
+            Mode::Strict => {
+                assert_eq!(cost, price(30));
+                assert_eq!(world.allocate().unwrap().gross(), price(60));
+                assert_eq!(world.poai.job(id).unwrap().balance, U256::ZERO);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_claim_has_a_minimum_in_strict_only() {
     for mode in [Mode::Compat, Mode::Strict] {
         let mut world = World::new(mode);
@@ -303,7 +331,7 @@ proptest! {
     #[test]
     fn an_escrow_holds_what_came_in_less_what_went_out(
         strict: bool,
-        steps in prop::collection::vec((0u8..8, 0u64..4, 0u64..40), 1..40)
+        steps in prop::collection::vec((0u8..9, 0u64..4, 0u64..40), 1..40)
     ) {
         let mut world = World::new(if strict { Mode::Strict } else { Mode::Compat });
         for (what, job, value) in steps {
@@ -317,6 +345,7 @@ proptest! {
                 4 => { world.go_to(epoch + value); Ok(()) }
                 5 => world.allocate().map(|_| ()),
                 6 => world.extend(job, epoch + value).map(|_| ()),
+                7 => world.widen(job, value % 6).map(|_| ()),
                 _ => world.act(|poai, context, bank, pool, _| {
                     poai.redeem(context, &OWNER, job, bank).map(|_| ()).or_else(|_| {
                         poai.claim(context, &OPERATOR, (&[NODE, OTHER_NODE], U256::ZERO), bank, pool).map(|_| ())

@@ -8,6 +8,7 @@ use crate::{
     LicenceRef, Mode,
     bank::{Account, Asset, holder},
     mnd::{GND, MasterDeed},
+    poai::Job,
 };
 
 /// A promise that does not hold, with the figures.
@@ -49,6 +50,16 @@ pub enum Broken {
         /// The node.
         node: EthAddress,
     },
+    /// Strict: a job that cannot pay its nodes until it ends.
+    #[error("job {job} holds {balance} micro-USDC, its nodes are due {due}")]
+    Job {
+        /// The job.
+        job: u64,
+        /// What it holds.
+        balance: U256,
+        /// What it will pay.
+        due: U256,
+    },
     /// More left an escrow than came in.
     #[error("escrow of {0} gave out more than was paid in")]
     Escrow(EthAddress),
@@ -84,7 +95,8 @@ impl State {
         self.audit_deeds()?;
         self.audit_masters()?;
         self.audit_links()?;
-        self.audit_escrows()
+        self.audit_escrows()?;
+        self.audit_jobs()
     }
 
     /// Supply within the cap; sums of balances are the supply; minted less burned is the supply.
@@ -227,4 +239,46 @@ impl State {
             Mode::Compat => at_most("balances of escrows, and what is held for them", balance, held),
         }
     }
+
+    /// Open jobs are registered with their escrows. Strict: each holds what its nodes will earn until it ends, and a closed
+    /// one holds nothing. In compat the contracts' ways of under-paying a job are kept.
+    fn audit_jobs(&self) -> Result<(), Broken> {
+        let open = self.poai.jobs.iter().filter(|(_, job)| !job.closed);
+        equal(
+            "open jobs, and registered ones",
+            U256::from(open.count()),
+            U256::from(self.poai.active.len()),
+        )?;
+        if self.params.mode == Mode::Compat {
+            return Ok(());
+        }
+        for (id, job) in self.poai.jobs.iter() {
+            let due = job_due(job);
+            if job.balance < due || (job.closed && !job.balance.is_zero()) {
+                return Err(Broken::Job {
+                    job: *id,
+                    balance: job.balance,
+                    due,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a job will pay for the epochs that are not allocated, micro-USDC: to its nodes, or to those it asks for while it
+/// waits for them.
+fn job_due(job: &Job) -> U256 {
+    if job.closed {
+        return U256::ZERO;
+    }
+    let last = job.last_execution_epoch;
+    let (epochs, nodes) = if job.started {
+        let allocated = job.last_allocated_epoch.saturating_add(1);
+        (last.saturating_sub(allocated), job.active_nodes.len() as u64)
+    } else {
+        (last.saturating_sub(job.requested_epoch), job.nodes_requested)
+    };
+    let node_epochs = U256::from(epochs).saturating_mul(U256::from(nodes));
+    job.price.saturating_mul(node_epochs)
 }
