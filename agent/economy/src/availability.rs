@@ -49,9 +49,11 @@ pub fn prove(availability: &BTreeMap<NodeAddress, u8>, node: &NodeAddress) -> Op
 }
 
 fn tree(availability: &BTreeMap<NodeAddress, u8>) -> Tree {
-    let leaves = availability.iter().map(|(node, value)| value_leaf(node, *value));
     let mut tree = Tree::default();
-    tree.update(availability.len(), leaves.enumerate());
+    let leaves = availability.iter().map(Some).enumerate();
+    tree.update_content(availability.len(), leaves, |bytes, value| {
+        postcard::to_extend(&value, bytes).expect("plain data encodes into memory")
+    });
     tree
 }
 
