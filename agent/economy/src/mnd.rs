@@ -389,3 +389,6 @@ impl Journal for MasterDeeds {
         self.status.rollback();
     }
 }
+
+#[cfg(test)]
+mod tests;
