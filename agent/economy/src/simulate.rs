@@ -3,15 +3,22 @@
 //!
 //! It drives the real ledger under strict rules, transaction by transaction and epoch by epoch, an epoch being a day. It is
 //! deterministic: the same plan gives the same figures. The figures follow from the plan, which is nobody's forecast.
+//!
+//! What people do is assumed: buyers of licences bring USDC and buy the R1 from the pool, operators claim in turn and sell a
+//! share of what they claimed, holders of master node deeds and of the genesis node deed sell nothing.
 
 mod market;
 mod world;
 
 use r1_core::U256;
+use serde::Serialize;
 
 use self::world::World;
 use crate::{
+    NetworkParams,
     bank::Totals,
+    poai::{self, PoaiRefusal},
+    pool::Reserves,
     state::{GenesisRefusal, Refusal, audit::Broken},
 };
 
@@ -19,23 +26,23 @@ use crate::{
 pub const YEAR: u64 = 365;
 
 /// What is assumed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {
     /// How long, years; 1 to 10.
     pub years: u64,
-    /// Node deeds sold by the end, day by day alike; 1 to 40,000.
+    /// Node deeds sold by the end, day by day alike; 0 to 40,000.
     pub licences: u64,
-    /// Master node deeds, among which the whole budget is divided; 14 to 400.
+    /// Master node deeds, among which the budget is divided, each within its own cap; 0 to 499.
     pub mnds: u64,
     /// Jobs running at the end, growing day by day alike; 0 to 10,000. Each has one node.
     pub jobs: u64,
-    /// Type of the jobs.
+    /// Type of the jobs; one that is offered.
     pub job_type: u8,
-    /// Mean availability of nodes, 0 to 255.
+    /// Mean availability of nodes, 0 to 255; a day's lies up to 8 around it.
     pub availability: u8,
-    /// Share of their R1 that operators sell when they claim, percent.
+    /// Share of what they claim that operators sell at once, percent.
     pub sell_percent: u64,
-    /// Epochs between two claims of an operator; 1 to 365.
+    /// Epochs between two claims of a licence; 1 to 365. Licences take turns.
     pub claim_every: u64,
     /// Epochs between two samples; 1 to 365.
     pub sample_every: u64,
@@ -81,6 +88,9 @@ pub enum SimulationError {
         /// Most.
         most: u64,
     },
+    /// No such job is offered.
+    #[error("job-type: {0}")]
+    JobType(#[from] PoaiRefusal),
     /// The rules refuse the network's constants.
     #[error(transparent)]
     Genesis(#[from] GenesisRefusal),
@@ -116,12 +126,14 @@ pub struct Income {
     pub poa_usdc: U256,
     /// Proof of AI, micro-USDC.
     pub poai_usdc: U256,
+    /// The R1 that its claims bought, wei; what is not claimed counts at the pool's quote.
+    pub poai: U256,
 }
 
-/// The ledger at the end of an epoch.
+/// The ledger after some epochs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
-    /// The epoch, in days from the start.
+    /// Epochs closed since genesis, days.
     pub epoch: u64,
     /// Minted by source, burned by cause, wei.
     pub totals: Totals,
@@ -129,13 +141,15 @@ pub struct Sample {
     pub withheld: U256,
     /// USDC per R1, 18 decimals.
     pub price: U256,
+    /// The pool's reserves, wei and micro-USDC.
+    pub pool: Reserves,
     /// Adoption, 0 to 65535.
     pub adoption: u16,
-    /// Node deeds that exist.
-    pub licences: u64,
+    /// Node deeds sold; two more exist, the oracle's and the operator's.
+    pub sold: u64,
     /// Jobs that run.
     pub jobs: u64,
-    /// An operator's income per day.
+    /// An operator's income per day; nothing at genesis.
     pub income: Income,
 }
 
@@ -144,10 +158,12 @@ pub struct Sample {
 pub struct Simulation {
     /// What was assumed.
     pub plan: Plan,
-    /// The ledger from time to time; the last one is that of the last epoch.
+    /// The ledger at genesis, from time to time, and after the last epoch.
     pub samples: Vec<Sample>,
     /// Most R1 that may exist, wei.
     pub cap: U256,
+    /// Most R1 that one node deed can mint in its life, wei.
+    pub licence_cap: U256,
     /// Days on which no licence was sold because the price had moved too far since the last sale.
     pub days_without_sale: u64,
 }
@@ -156,12 +172,12 @@ impl Plan {
     /// Looks at every figure.
     ///
     /// # Errors
-    /// [`SimulationError::Plan`] for the first one out of its range.
+    /// [`SimulationError::Plan`] for the first one out of its range, [`SimulationError::JobType`].
     pub fn check(&self) -> Result<(), SimulationError> {
         let ranges = [
             ("years", self.years, 1, 10),
-            ("licences", self.licences, 1, 40_000),
-            ("mnds", self.mnds, 14, 400),
+            ("licences", self.licences, 0, 40_000),
+            ("mnds", self.mnds, 0, 499),
             ("jobs", self.jobs, 0, 10_000),
             ("sell-percent", self.sell_percent, 0, 100),
             ("claim-every", self.claim_every, 1, YEAR),
@@ -179,6 +195,8 @@ impl Plan {
                 });
             }
         }
+        let network = NetworkParams::preset("local").map_err(GenesisRefusal::from)?;
+        poai::price(&network.jobs, self.job_type)?;
         Ok(())
     }
 
@@ -201,12 +219,12 @@ impl Plan {
 pub fn simulate(plan: &Plan, progress: &mut dyn FnMut(u64)) -> Result<Simulation, SimulationError> {
     plan.check()?;
     let mut world = World::new(plan)?;
-    let mut samples = Vec::new();
+    let mut samples = vec![world.sample(0)?];
     for epoch in 0..plan.epochs() {
         world.day(epoch)?;
-        let last = epoch + 1 == plan.epochs();
-        if epoch.is_multiple_of(plan.sample_every) || last {
-            samples.push(world.sample(epoch)?);
+        let closed = epoch + 1;
+        if closed.is_multiple_of(plan.sample_every) || closed == plan.epochs() {
+            samples.push(world.sample(closed)?);
         }
         progress(epoch);
     }
@@ -214,6 +232,7 @@ pub fn simulate(plan: &Plan, progress: &mut dyn FnMut(u64)) -> Result<Simulation
         plan: plan.clone(),
         samples,
         cap: world.cap(),
+        licence_cap: world.licence_cap(),
         days_without_sale: world.days_without_sale(),
     })
 }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use r1_core::{U256, format_r1};
 use r1_economy::simulate::{Plan, Sample, Simulation, YEAR, simulate};
@@ -26,10 +26,10 @@ pub struct SimulateArgs {
     /// How long, years (1 to 10)
     #[arg(long, default_value_t = Plan::default().years)]
     years: u64,
-    /// Node deeds sold by the end (1 to 40000)
+    /// Node deeds sold by the end, day by day alike (0 to 40000)
     #[arg(long, default_value_t = Plan::default().licences)]
     licences: u64,
-    /// Master node deeds, which share the whole budget (14 to 400)
+    /// Master node deeds, which share their budget (0 to 499)
     #[arg(long, default_value_t = Plan::default().mnds)]
     mnds: u64,
     /// Jobs that run at the end, one node each (0 to 10000)
@@ -41,19 +41,19 @@ pub struct SimulateArgs {
     /// Mean availability of nodes (0 to 255)
     #[arg(long, default_value_t = Plan::default().availability)]
     availability: u8,
-    /// Share of their R1 that operators sell when they claim, percent
+    /// Share of what they claim that operators sell at once, percent (0 to 100)
     #[arg(long, default_value_t = Plan::default().sell_percent)]
     sell_percent: u64,
-    /// Days between two claims of an operator
+    /// Days between two claims of a licence (1 to 365)
     #[arg(long, default_value_t = Plan::default().claim_every)]
     claim_every: u64,
-    /// Days between two points of the picture
+    /// Days between two points of the picture (1 to 365)
     #[arg(long, default_value_t = Plan::default().sample_every)]
     sample_every: u64,
-    /// R1 in the pool at the start
+    /// R1 in the pool at the start (1000 to 50000000)
     #[arg(long, default_value_t = Plan::default().pool_r1)]
     pool_r1: u64,
-    /// USDC in the pool at the start
+    /// USDC in the pool at the start (1000 to 50000000)
     #[arg(long, default_value_t = Plan::default().pool_usdc)]
     pool_usdc: u64,
     /// What varies from day to day follows from this number
@@ -86,8 +86,10 @@ impl SimulateArgs {
 /// Runs the plan, writes the pictures, prints the figures.
 ///
 /// # Errors
-/// A plan out of range, what the ledger refuses, a file that cannot be written.
+/// A folder that is not there, a plan out of range, what the ledger refuses, a file that cannot be written.
 pub fn run(args: &SimulateArgs, as_json: bool) -> Result<()> {
+    // Known before years are simulated for nothing.
+    ensure!(args.out.is_dir(), "--out {}: no such folder", args.out.display());
     let plan = args.plan();
     let mut progress = Progress::new(plan.epochs());
     let simulation = simulate(&plan, &mut |epoch| progress.tell(epoch))?;
@@ -156,18 +158,15 @@ fn number(amount: U256, decimals: usize) -> f64 {
     u64::try_from(scaled).map_or(f64::INFINITY, |scaled| scaled as f64 / 1e6)
 }
 
-fn series(simulation: &Simulation, name: &'static str, value: impl Fn(&Sample) -> f64) -> Series {
+fn series(samples: &[Sample], name: &'static str, value: impl Fn(&Sample) -> f64) -> Series {
     Series {
         name,
-        values: simulation.samples.iter().map(value).collect(),
+        values: samples.iter().map(value).collect(),
     }
 }
 
-fn panel(simulation: &Simulation, title: &'static str, series: Vec<Series>) -> Panel {
-    let years = simulation
-        .samples
-        .iter()
-        .map(|sample| (sample.epoch + 1) as f64 / YEAR as f64);
+fn panel(samples: &[Sample], title: &'static str, series: Vec<Series>) -> Panel {
+    let years = samples.iter().map(|sample| sample.epoch as f64 / YEAR as f64);
     Panel {
         title,
         unit: Unit::Plain,
@@ -179,8 +178,9 @@ fn panel(simulation: &Simulation, title: &'static str, series: Vec<Series>) -> P
 }
 
 fn panels(simulation: &Simulation) -> Vec<Panel> {
+    let samples = &simulation.samples[..];
     let all =
-        |name, value: fn(&Sample) -> U256| series(simulation, name, move |sample| number(value(sample), 18));
+        |name, value: fn(&Sample) -> U256| series(samples, name, move |sample| number(value(sample), 18));
     let minted = vec![
         all("genesis", |sample| sample.totals.minted_genesis),
         all("ND", |sample| sample.totals.minted_nd),
@@ -197,15 +197,7 @@ fn panels(simulation: &Simulation) -> Vec<Panel> {
         .filter(|series| series.values.iter().any(|value| *value > 0.0))
         .collect();
     let withheld = vec![all("withheld", |sample| sample.withheld)];
-    let price = vec![series(simulation, "price", |sample| number(sample.price, 18))];
-    let income = vec![
-        series(simulation, "Proof of Availability", |sample| {
-            number(sample.income.poa_usdc, 6)
-        }),
-        series(simulation, "Proof of AI", |sample| {
-            number(sample.income.poai_usdc, 6)
-        }),
-    ];
+    let price = vec![series(samples, "price", |sample| number(sample.price, 18))];
     let flat = |panel: Panel| Panel {
         stacked: false,
         unit: Unit::Price,
@@ -214,13 +206,27 @@ fn panels(simulation: &Simulation) -> Vec<Panel> {
     vec![
         Panel {
             limit: Some(("cap", number(simulation.cap, 18))),
-            ..panel(simulation, "R1 minted, by source", minted)
+            ..panel(samples, "Supply: R1 minted, by source", minted)
         },
-        panel(simulation, "R1 burned, by cause", burned),
-        panel(simulation, "R1 withheld until adoption grows", withheld),
-        flat(panel(simulation, "price of R1 in the pool, USDC", price)),
-        flat(panel(simulation, "an operator's income per day, USDC", income)),
+        panel(samples, "R1 burned, by cause", burned),
+        panel(samples, "R1 withheld until adoption grows", withheld),
+        flat(panel(samples, "Price of R1 in the pool, USDC", price)),
+        flat(income(samples)),
     ]
+}
+
+/// What the operator earns. A sample tells the days before it, and before genesis there are none.
+fn income(samples: &[Sample]) -> Panel {
+    let samples = samples.get(1..).unwrap_or_default();
+    let both = vec![
+        series(samples, "Proof of Availability", |sample| {
+            number(sample.income.poa_usdc, 6)
+        }),
+        series(samples, "Proof of AI", |sample| {
+            number(sample.income.poai_usdc, 6)
+        }),
+    ];
+    panel(samples, "An operator's income per day, USDC", both)
 }
 
 /// The five panels, and what was assumed.
@@ -242,7 +248,7 @@ fn picture(simulation: &Simulation) -> Picture {
         Anchor::Start,
         19.0,
         true,
-        "what is assumed",
+        "What is assumed",
     );
     for (index, line) in assumptions(simulation).into_iter().enumerate() {
         let y = top + 55.0 + index as f32 * 27.0;
@@ -258,6 +264,7 @@ fn assumptions(simulation: &Simulation) -> Vec<String> {
             "{} node deeds (ND) are sold, day by day alike",
             grouped(plan.licences)
         ),
+        "their buyers bring USDC and buy R1 from the pool".to_owned(),
         format!("{} master node deeds (MND) share their budget", plan.mnds),
         format!(
             "{} jobs of type {} run at the end",
@@ -266,11 +273,19 @@ fn assumptions(simulation: &Simulation) -> Vec<String> {
         ),
         format!("nodes are available {} of 255 on average", plan.availability),
         format!("operators claim every {} days", plan.claim_every),
-        format!("and sell {} % of the R1 they hold", plan.sell_percent),
-        format!("the pool begins with {} R1", grouped(plan.pool_r1)),
-        format!("and {} USDC", grouped(plan.pool_usdc)),
-        "the operator shown has one ND and one job".to_owned(),
-        "strict rules, the constants of the network".to_owned(),
+        format!("and sell {} % of what they claim", plan.sell_percent),
+        "holders of MND and GND sell nothing".to_owned(),
+        format!(
+            "the pool begins with {} R1, {} USDC",
+            grouped(plan.pool_r1),
+            grouped(plan.pool_usdc)
+        ),
+        "the operator shown has one ND and one job; Proof of".to_owned(),
+        format!(
+            "Availability ends when its ND has minted {} R1",
+            grouped(simulation.licence_cap / U256::from(10).pow(U256::from(18)))
+        ),
+        "strict rules, the constants of the main network".to_owned(),
         "it is arithmetic, not a forecast".to_owned(),
     ]
 }
@@ -305,7 +320,7 @@ fn summary(simulation: &Simulation) -> Vec<String> {
     let totals = &last.totals;
     let whole = |wei: U256| format!("{} R1", grouped(wei / U256::from(10).pow(U256::from(18))));
     let mut lines = vec![
-        format!("after {} days:", last.epoch + 1),
+        format!("after {} days:", last.epoch),
         format!(
             "supply      {} of at most {}",
             whole(totals.r1),
@@ -327,14 +342,16 @@ fn summary(simulation: &Simulation) -> Vec<String> {
         format!("withheld    {}", whole(last.withheld)),
         format!("price       {} USDC per R1", format_r1(last.price)),
         format!(
-            "adoption    {} of 65535; {} licences, {} jobs",
-            last.adoption, last.licences, last.jobs
+            "adoption    {} of 65535; {} licences sold, {} jobs run",
+            last.adoption, last.sold, last.jobs
         ),
         format!(
-            "an operator with one licence and one job earns {} R1 (worth {} USDC) and {} USDC a day",
+            "income      of an operator with one licence and one job, a day: {} R1 (worth {} USDC) for availability, \
+             {} USDC (paid as {} R1) for the job",
             format_r1(last.income.poa),
             usdc(last.income.poa_usdc),
-            usdc(last.income.poai_usdc)
+            usdc(last.income.poai_usdc),
+            format_r1(last.income.poai)
         ),
     ];
     if simulation.days_without_sale > 0 {
@@ -351,14 +368,17 @@ fn sample_json(sample: &Sample) -> Value {
         "epoch": sample.epoch,
         "totals": sample.totals,
         "withheld_wei": sample.withheld.to_string(),
-        "price": sample.price.to_string(),
+        "price_e18": sample.price.to_string(),
+        "pool_r1_wei": sample.pool.r1.to_string(),
+        "pool_micro_usdc": sample.pool.usdc.to_string(),
         "adoption": sample.adoption,
-        "licences": sample.licences,
+        "licences_sold": sample.sold,
         "jobs": sample.jobs,
         "income_per_day": {
             "poa_wei": sample.income.poa.to_string(),
             "poa_micro_usdc": sample.income.poa_usdc.to_string(),
             "poai_micro_usdc": sample.income.poai_usdc.to_string(),
+            "poai_wei": sample.income.poai.to_string(),
         },
     })
 }
@@ -366,6 +386,7 @@ fn sample_json(sample: &Sample) -> Value {
 fn report(simulation: &Simulation) -> Value {
     let samples: Vec<Value> = simulation.samples.iter().map(sample_json).collect();
     json!({
+        "plan": simulation.plan,
         "days": simulation.plan.epochs(),
         "cap_wei": simulation.cap.to_string(),
         "days_without_sale": simulation.days_without_sale,
@@ -397,7 +418,7 @@ mod tests {
                 panel
                     .series
                     .iter()
-                    .all(|series| series.values.len() == simulation.samples.len())
+                    .all(|series| series.values.len() == panel.years.len())
             );
         }
         assert!(!text.contains("NaN") && !text.contains("inf"));
@@ -407,8 +428,28 @@ mod tests {
             report["samples"].as_array().map(Vec::len),
             Some(simulation.samples.len())
         );
-        assert_eq!(report["last"]["licences"], 21);
+        assert_eq!(report["last"]["licences_sold"], 20);
         assert!(summary(&simulation)[0].contains("after 365 days"));
+    }
+
+    #[test]
+    fn a_missing_folder_and_a_plan_out_of_range_are_refused_by_name() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: SimulateArgs,
+        }
+        let refused = |line: &[&str]| {
+            let line = <Line as clap::Parser>::parse_from([&["x"], line].concat());
+            run(&line.args, false).unwrap_err().to_string()
+        };
+        let missing = refused(&["--out", "/no/such/folder"]);
+        assert_eq!(missing, "--out /no/such/folder: no such folder");
+        assert_eq!(refused(&["--years", "11"]), "years of 11: it must be 1 to 10");
+        assert_eq!(
+            refused(&["--job-type", "200"]),
+            "job-type: job type 200 is unknown"
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use r1_core::{EthAddress, U256};
 
 use super::{
     SimulationError,
-    world::{R1, USDC, World, next_random},
+    world::{Earned, R1, USDC, World, next_random},
 };
 use crate::{
     Action, Effect, OwnerAction, Purchase, Refusal, Signature,
@@ -25,10 +25,8 @@ const NODES_PER_CLAIM: usize = 100;
 pub(super) struct Market {
     /// Jobs that run, each with its last epoch and its node's number.
     jobs: Vec<(u64, u64, usize)>,
-    /// Nodes that may have earned something since the last claim, by number.
-    earning: Vec<usize>,
-    /// Paid to the operator for jobs so far, micro-USDC.
-    pub(super) operator_paid: U256,
+    /// Paid to the operator for jobs so far.
+    pub(super) operator_paid: Earned,
     pub(super) days_without_sale: u64,
 }
 
@@ -44,9 +42,9 @@ fn usdc_for(r1: U256, reserve_r1: U256, reserve_usdc: U256) -> Option<U256> {
 impl World {
     /// Sells as many licences as the plan has sold by the end of the epoch.
     pub(super) fn sell_licences(&mut self, epoch: u64) -> Result<(), SimulationError> {
-        let target = self.plan.grown(self.plan.licences, epoch);
-        // The operator's licence is the first of those that count as sold.
-        while (self.nodes.len() as u64) < target.max(1) {
+        // The operator has its licence from the genesis.
+        let target = self.plan.grown(self.plan.licences, epoch) + 1;
+        while (self.nodes.len() as u64) < target {
             let wanted = target - self.nodes.len() as u64;
             if !self.sell(epoch, wanted)? {
                 self.market.days_without_sale += 1;
@@ -69,9 +67,7 @@ impl World {
             .map_err(|refusal| refused(epoch, "price", refusal))?;
         let unit = licence_price(tier.usd, price).map_err(|refusal| refused(epoch, "price", refusal))?;
         // Buying R1 first makes the licences cheaper in R1, so this is enough.
-        let needed = unit.saturating_mul(U256::from(count));
-        let have = self.state.balance(&self.others);
-        self.buy_r1(epoch, self.others, needed.saturating_sub(have))?;
+        self.buy_r1(epoch, self.others, unit.saturating_mul(U256::from(count)))?;
         let before = self.state.economy().licences.0;
         let order = self.order(count, progress.tier, unit);
         match self.send(epoch, self.others, Action::Buy(order)) {
@@ -176,7 +172,6 @@ impl World {
             let nodes = nodes.clone();
             self.send(epoch, owner, Action::SubmitNodes { job, nodes })?;
             self.market.jobs.push((job, last, node));
-            self.market.earning.push(node);
         }
         Ok(())
     }
@@ -190,49 +185,54 @@ impl World {
         }
     }
 
-    /// Takes what nodes earned with jobs.
-    pub(super) fn claim_jobs(&mut self, epoch: u64) -> Result<(), SimulationError> {
-        let mut earning = std::mem::take(&mut self.market.earning);
-        earning.sort_unstable();
-        earning.dedup();
-        let due = |world: &Self, node: usize| world.state.job_earnings(&world.nodes[node].address);
-        earning.retain(|node| !due(self, *node).is_zero());
-        let (own, others): (Vec<usize>, Vec<usize>) = earning.iter().partition(|node| **node == 0);
-        let groups = own
-            .chunks(NODES_PER_CLAIM)
-            .map(|group| (self.operator, group.to_vec()));
-        let groups = groups.chain(
-            others
-                .chunks(NODES_PER_CLAIM)
-                .map(|group| (self.others, group.to_vec())),
-        );
-        for (who, group) in groups.collect::<Vec<_>>() {
-            let nodes = group.iter().map(|node| self.nodes[*node].address).collect();
-            let min_out = U256::ZERO;
-            let paid = self.send(epoch, who, Action::ClaimJobs { nodes, min_out })?;
-            if let (Effect::Paid { usdc, .. }, true) = (paid, who == self.operator) {
-                self.market.operator_paid = self.market.operator_paid.saturating_add(usdc);
+    /// Takes what nodes earned with jobs; returns the R1 it bought, wei.
+    pub(super) fn claim_jobs(
+        &mut self,
+        epoch: u64,
+        who: EthAddress,
+        nodes: &[usize],
+    ) -> Result<U256, SimulationError> {
+        let addresses = nodes.iter().map(|node| self.nodes[*node].address);
+        let due: Vec<EthAddress> = addresses
+            .filter(|node| !self.state.job_earnings(node).is_zero())
+            .collect();
+        let mut bought = U256::ZERO;
+        for group in due.chunks(NODES_PER_CLAIM) {
+            let claim = Action::ClaimJobs {
+                nodes: group.to_vec(),
+                min_out: U256::ZERO,
+            };
+            let Effect::Paid { usdc, r1 } = self.send(epoch, who, claim)? else {
+                continue;
+            };
+            bought = bought.saturating_add(r1);
+            if who == self.operator {
+                let paid = &mut self.market.operator_paid;
+                paid.poai_usdc = paid.poai_usdc.saturating_add(usdc);
+                paid.poai = paid.poai.saturating_add(r1);
             }
         }
-        self.market.earning = self.market.jobs.iter().map(|(.., node)| *node).collect();
-        Ok(())
+        Ok(bought)
     }
 
-    /// Operators sell their share of what they hold.
-    pub(super) fn sell_rewards(&mut self, epoch: u64) -> Result<(), SimulationError> {
-        for who in [self.operator, self.others] {
-            let amount = self.state.balance(&who) / U256::from(100) * U256::from(self.plan.sell_percent);
-            // Less than an R1 is not worth a swap.
-            if amount >= U256::from(R1) {
-                let swap = Action::Swap {
-                    asset: Asset::R1,
-                    amount,
-                    min_out: U256::ZERO,
-                };
-                self.send(epoch, who, swap)?;
-            }
+    /// An operator sells its share of what it claimed.
+    pub(super) fn sell_rewards(
+        &mut self,
+        epoch: u64,
+        who: EthAddress,
+        claimed: U256,
+    ) -> Result<(), SimulationError> {
+        let amount = claimed / U256::from(100) * U256::from(self.plan.sell_percent);
+        // Less than an R1 is not worth a swap.
+        if amount < U256::from(R1) {
+            return Ok(());
         }
-        Ok(())
+        let swap = Action::Swap {
+            asset: Asset::R1,
+            amount,
+            min_out: U256::ZERO,
+        };
+        self.send(epoch, who, swap).map(|_| ())
     }
 }
 

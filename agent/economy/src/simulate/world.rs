@@ -18,6 +18,10 @@ const DAY_MS: u64 = 86_400_000;
 pub(super) const R1: u64 = 1_000_000_000_000_000_000;
 /// 6 decimals.
 pub(super) const USDC: u64 = 1_000_000;
+/// Most that a day's availability lies beside the mean.
+const SPREAD: u64 = 8;
+/// The operator's licence; that of the oracle's node is the one before, all others follow.
+const FIRST_DEED: u64 = 2;
 /// Number of the key that owns the contracts, is the oracle and pays for jobs.
 const OWNER: u64 = 1;
 /// Number of the key of the operator whose income is shown.
@@ -51,6 +55,17 @@ pub(super) fn next_random(state: &mut u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// What the operator has earned since genesis.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Earned {
+    /// Proof of Availability, R1 wei.
+    poa: U256,
+    /// Proof of AI, micro-USDC.
+    pub(super) poai_usdc: U256,
+    /// The R1 it bought, wei.
+    pub(super) poai: U256,
+}
+
 /// A running simulation.
 pub(super) struct World {
     pub(super) plan: Plan,
@@ -64,8 +79,8 @@ pub(super) struct World {
     values: BTreeMap<NodeAddress, u8>,
     pub(super) market: Market,
     random: u64,
-    /// The operator's earnings at the last sample: R1 wei, micro-USDC, epoch.
-    seen: (U256, U256, u64),
+    /// What the operator had earned at the last sample, and when that was.
+    seen: (Earned, u64),
 }
 
 fn genesis(plan: &Plan) -> Result<Genesis, SimulationError> {
@@ -75,7 +90,6 @@ fn genesis(plan: &Plan) -> Result<Genesis, SimulationError> {
     let economy = json!({
         "owner": owner.eth_address(),
         "pool": { "account": owner.eth_address(), "r1": pool_r1.to_string(), "usdc": pool_usdc.to_string() },
-        "mnd": { "no_mining_epochs": 0 },
     });
     let economy: Map<String, Value> = economy.as_object().cloned().unwrap_or_default();
     Ok(Genesis {
@@ -97,7 +111,7 @@ fn genesis(plan: &Plan) -> Result<Genesis, SimulationError> {
                 owner: owner.eth_address(),
             },
             GenesisLicence {
-                id: 2,
+                id: FIRST_DEED,
                 owner: operator.eth_address(),
             },
         ],
@@ -126,7 +140,7 @@ impl World {
             values: BTreeMap::new(),
             market: Market::default(),
             random: plan.seed,
-            seen: (U256::ZERO, U256::ZERO, 0),
+            seen: (Earned::default(), 0),
             plan: plan.clone(),
         };
         let eth = world.owner.eth_address();
@@ -137,13 +151,14 @@ impl World {
         world.link(0, eth, LicenceRef::Mnd(1), &key(FIRST_MND)?)?;
         world.masters.push((eth, LicenceRef::Mnd(1)));
         world.add_masters()?;
-        world.link_deed(0, world.operator, 2)?;
+        world.link_deed(0, world.operator, FIRST_DEED)?;
         Ok(world)
     }
 
     fn add_masters(&mut self) -> Result<(), SimulationError> {
         let (mnd, eth) = (&self.state.params().mnd, self.owner.eth_address());
-        let share = (mnd.max_assigned / U256::from(self.plan.mnds)).min(mnd.max_per_licence);
+        let share = mnd.max_assigned.checked_div(U256::from(self.plan.mnds));
+        let share = share.unwrap_or_default().min(mnd.max_per_licence);
         for number in 0..self.plan.mnds {
             let holder = key(FIRST_MND + 1 + number)?;
             let owner = holder.eth_address();
@@ -220,9 +235,7 @@ impl World {
     pub(super) fn day(&mut self, epoch: u64) -> Result<(), SimulationError> {
         self.sell_licences(epoch)?;
         self.keep_jobs(epoch)?;
-        if epoch > 0 && epoch.is_multiple_of(self.plan.claim_every) {
-            self.claim(epoch)?;
-        }
+        self.claim(epoch)?;
         self.measure();
         let closed = self.state.close_epoch(epoch, &self.values, false);
         let closed = closed.map_err(|refusal| SimulationError::Refused {
@@ -244,63 +257,102 @@ impl World {
         Ok(())
     }
 
-    /// Every node's availability of the day: most days around the mean, some days cut short.
+    /// Every node's availability of the day, evenly spread around the mean.
     fn measure(&mut self) {
         let mean = u64::from(self.plan.availability);
+        // As far down as up, so that the mean stays the mean.
+        let spread = SPREAD.min(mean).min(u64::from(u8::MAX) - mean);
         for value in self.values.values_mut() {
-            let random = next_random(&mut self.random);
-            let lost = match random % 50 {
-                0 => (random >> 8) % (mean + 1),
-                _ => (random >> 8) % (mean / 32 + 1),
-            };
-            // Below 256: it started as a byte.
-            *value = u8::try_from(mean.saturating_sub(lost)).unwrap_or(u8::MAX);
+            let drawn = next_random(&mut self.random) % (2 * spread + 1);
+            *value = u8::try_from(mean - spread + drawn).unwrap_or(u8::MAX);
         }
     }
 
-    /// Everybody claims what is owed.
+    /// Those whose turn it is claim: licences by their number, so that not all of them sell on one day.
     fn claim(&mut self, epoch: u64) -> Result<(), SimulationError> {
-        let due: Vec<(EthAddress, LicenceRef)> = self
-            .state
-            .licences()
-            .filter(|view| !view.claimable.is_zero())
-            .map(|view| (view.owner, view.licence))
-            .collect();
-        for (owner, licence) in due {
-            self.send(epoch, owner, Action::Claim { licence })?;
+        let every = self.plan.claim_every;
+        let turn = |number: u64| number % every == epoch % every;
+        let masters = self.masters.iter().filter(|(_, licence)| turn(licence.number()));
+        for (owner, licence) in masters.copied().collect::<Vec<_>>() {
+            self.claim_licence(epoch, owner, licence)?;
         }
-        self.claim_jobs(epoch)?;
-        self.sell_rewards(epoch)
+        let nodes: Vec<usize> = (0..self.nodes.len())
+            .filter(|node| turn(*node as u64 + FIRST_DEED))
+            .collect();
+        let (own, others): (Vec<usize>, Vec<usize>) = nodes.into_iter().partition(|node| *node == 0);
+        self.claim_nodes(epoch, self.operator, &own)?;
+        self.claim_nodes(epoch, self.others, &others)
     }
 
+    /// An owner claims for licences and jobs of its nodes, and sells its share of that.
+    fn claim_nodes(&mut self, epoch: u64, who: EthAddress, nodes: &[usize]) -> Result<(), SimulationError> {
+        let mut claimed = U256::ZERO;
+        for node in nodes {
+            let licence = LicenceRef::Nd(*node as u64 + FIRST_DEED);
+            claimed = claimed.saturating_add(self.claim_licence(epoch, who, licence)?);
+        }
+        claimed = claimed.saturating_add(self.claim_jobs(epoch, who, nodes)?);
+        self.sell_rewards(epoch, who, claimed)
+    }
+
+    /// Claims what a licence is owed, if it is anything; returns what was minted, wei.
+    fn claim_licence(
+        &mut self,
+        epoch: u64,
+        owner: EthAddress,
+        licence: LicenceRef,
+    ) -> Result<U256, SimulationError> {
+        let due = self.state.licence(licence).map(|view| view.claimable);
+        if due.unwrap_or_default().is_zero() {
+            return Ok(U256::ZERO);
+        }
+        match self.send(epoch, owner, Action::Claim { licence })? {
+            Effect::Minted(minted) => Ok(minted),
+            _ => Ok(U256::ZERO),
+        }
+    }
+
+    /// What the operator has earned, claimed or not.
+    fn earned(&self) -> Earned {
+        let licence = self.state.licence(LicenceRef::Nd(FIRST_DEED));
+        let unpaid = self.state.job_earnings(&self.nodes[0].address);
+        let quote = self.state.least_out(unpaid, 0).unwrap_or_default();
+        let paid = self.market.operator_paid;
+        Earned {
+            poa: licence.map_or(U256::ZERO, |view| view.claimed.saturating_add(view.claimable)),
+            poai_usdc: paid.poai_usdc.saturating_add(unpaid),
+            poai: paid.poai.saturating_add(quote),
+        }
+    }
+
+    /// The ledger after so many epochs.
     pub(super) fn sample(&mut self, epoch: u64) -> Result<Sample, SimulationError> {
         self.state
             .audit()
             .map_err(|broken| SimulationError::Broken { epoch, broken })?;
-        let economy = self.state.economy();
-        let licence = self.state.licence(LicenceRef::Nd(2));
-        let poa = licence.map_or(U256::ZERO, |view| view.claimed.saturating_add(view.claimable));
-        let unpaid = self.state.job_earnings(&self.nodes[0].address);
-        let poai = self.market.operator_paid.saturating_add(unpaid);
-        let days = U256::from((epoch + 1).saturating_sub(self.seen.2).max(1));
-        let poa_per_day = poa.saturating_sub(self.seen.0) / days;
+        let (economy, earned) = (self.state.economy(), self.earned());
+        let (before, since) = std::mem::replace(&mut self.seen, (earned, epoch));
+        let days = U256::from(epoch.saturating_sub(since).max(1));
+        // A quote of what is not claimed may have fallen.
+        let daily = |now: U256, before: U256| now.saturating_sub(before) / days;
+        let poa = daily(earned.poa, before.poa);
         // Wei times a price of 18 decimals, brought to 6: below 2^256 for what one licence earns.
         let scale = U256::from(10).pow(U256::from(30));
-        let income = Income {
-            poa: poa_per_day,
-            poa_usdc: poa_per_day.saturating_mul(economy.price) / scale,
-            poai_usdc: poai.saturating_sub(self.seen.1) / days,
-        };
-        self.seen = (poa, poai, epoch + 1);
         Ok(Sample {
             epoch,
             totals: economy.totals,
             withheld: economy.withheld,
             price: economy.price,
+            pool: economy.pool,
             adoption: economy.adoption,
-            licences: economy.licences.0,
+            sold: self.nodes.len() as u64 - 1,
             jobs: economy.open_jobs,
-            income,
+            income: Income {
+                poa,
+                poa_usdc: poa.saturating_mul(economy.price) / scale,
+                poai_usdc: daily(earned.poai_usdc, before.poai_usdc),
+                poai: daily(earned.poai, before.poai),
+            },
         })
     }
 
@@ -310,6 +362,10 @@ impl World {
 
     pub(super) fn cap(&self) -> U256 {
         self.state.params().r1_cap
+    }
+
+    pub(super) fn licence_cap(&self) -> U256 {
+        self.state.params().nd.cap
     }
 
     pub(super) fn days_without_sale(&self) -> u64 {

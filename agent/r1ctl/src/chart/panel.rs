@@ -220,7 +220,13 @@ impl Frame {
             } else {
                 format!("year {year}")
             };
-            picture.text((x, y + 22.0), Anchor::Middle, LABEL, false, text);
+            // The last one stays within the panel.
+            let anchor = if year == years {
+                Anchor::End
+            } else {
+                Anchor::Middle
+            };
+            picture.text((x, y + 22.0), anchor, LABEL, false, text);
         }
     }
 }
