@@ -10,7 +10,7 @@ const BASE: u32 = 3;
 /// Room between two glyphs, grid units.
 const GAP: f32 = 1.7;
 /// Width of a blank, grid units.
-const BLANK: f32 = 1.5;
+const BLANK: f32 = 2.2;
 /// What stands for a character that is not known: a box.
 const BOX: &str = "0309494303";
 
@@ -93,9 +93,10 @@ fn sign(character: char) -> Option<&'static str> {
         '.' => "0304",
         ',' => "1402",
         ':' => "0304 0607",
+        ';' => "1402 1617",
         '-' => "0535",
         '+' => "0545 2723",
-        '%' => "0349 0819 3443",
+        '%' => "0369 0709292707 4345656343",
         '/' => "0249",
         '(' => "29171523",
         ')' => "09171503",
@@ -103,6 +104,12 @@ fn sign(character: char) -> Option<&'static str> {
         '=' => "0444 0646",
         _ => return None,
     })
+}
+
+/// True if a character has strokes, or is a blank.
+#[cfg(test)]
+pub fn knows(character: char) -> bool {
+    character == ' ' || glyph(character) != glyph('\u{2603}')
 }
 
 /// The polylines of a character on the grid.
@@ -162,7 +169,7 @@ mod tests {
         for character in ('a'..='z')
             .chain('A'..='Z')
             .chain('0'..='9')
-            .chain(".,:-+%/()'=".chars())
+            .chain(".,:;-+%/()'=".chars())
         {
             let lines = glyph(character);
             assert!(lines.iter().all(|line| line.len() >= 2), "{character}");
@@ -170,7 +177,7 @@ mod tests {
             seen.insert(lines);
         }
         // l and I are alike, as in many fonts.
-        assert_eq!(seen.len(), 26 + 26 + 10 + 11 - 1);
+        assert_eq!(seen.len(), 26 + 26 + 10 + 12 - 1);
     }
 
     #[test]
