@@ -63,7 +63,7 @@ impl Default for Plan {
             jobs: 500,
             job_type: 4,
             availability: 245,
-            sell_percent: 30,
+            sell_percent: 50,
             claim_every: 30,
             sample_every: 7,
             pool_r1: 3_000_000,

@@ -7,6 +7,8 @@ mod svg;
 
 pub use panel::{Panel, Series, Unit};
 pub use png::png;
+#[cfg(test)]
+pub use stroke_font::{knows, width};
 pub use svg::svg;
 
 /// A colour, red, green and blue.

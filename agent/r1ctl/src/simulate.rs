@@ -274,15 +274,16 @@ fn assumptions(simulation: &Simulation) -> Vec<String> {
         format!("nodes are available {} of 255 on average", plan.availability),
         format!("operators claim every {} days", plan.claim_every),
         format!("and sell {} % of what they claim", plan.sell_percent),
-        "holders of MND and GND sell nothing".to_owned(),
+        "holders of MND and of the genesis deed (GND)".to_owned(),
+        "sell nothing".to_owned(),
         format!(
             "the pool begins with {} R1, {} USDC",
             grouped(plan.pool_r1),
             grouped(plan.pool_usdc)
         ),
-        "the operator shown has one ND and one job; Proof of".to_owned(),
+        "the operator shown has one ND and one job;".to_owned(),
         format!(
-            "Availability ends when its ND has minted {} R1",
+            "an ND mints at most {} R1 in its life",
             grouped(simulation.licence_cap / U256::from(10).pow(U256::from(18)))
         ),
         "strict rules, the constants of the main network".to_owned(),
@@ -398,6 +399,7 @@ fn report(simulation: &Simulation) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chart::{Item, knows, width};
 
     #[test]
     fn a_short_plan_gives_pictures_and_figures_that_add_up() {
@@ -420,6 +422,24 @@ mod tests {
                     .iter()
                     .all(|series| series.values.len() == panel.years.len())
             );
+        }
+        for item in &drawn.items {
+            if let Item::Text {
+                text,
+                at,
+                anchor,
+                size,
+                ..
+            } = item
+            {
+                assert!(text.chars().all(knows), "{text} has a letter without strokes");
+                let right = match anchor {
+                    Anchor::Start => at.0 + width(text, *size),
+                    Anchor::Middle => at.0 + width(text, *size) / 2.0,
+                    Anchor::End => at.0,
+                };
+                assert!(right < WIDTH as f32, "{text} leaves the picture");
+            }
         }
         assert!(!text.contains("NaN") && !text.contains("inf"));
         let report = report(&simulation);

@@ -7,6 +7,8 @@ const TITLE: f32 = 19.0;
 const LABEL: f32 = 14.0;
 /// Room left of the axis for its labels, points.
 const LEFT: f32 = 62.0;
+/// Room right of the axis: half of the last year's label, points.
+const RIGHT: f32 = 30.0;
 /// Room above the axis for title and legend, points.
 const TOP: f32 = 66.0;
 /// Room below the axis for the years, points.
@@ -111,7 +113,7 @@ impl Panel {
         let frame = Frame {
             left: left + LEFT,
             top: top + TOP,
-            width: width - LEFT - 12.0,
+            width: width - LEFT - RIGHT,
             height: height - TOP - BOTTOM,
             years: self.years.last().copied().unwrap_or(1.0).max(1e-6),
             end,
@@ -220,13 +222,7 @@ impl Frame {
             } else {
                 format!("year {year}")
             };
-            // The last one stays within the panel.
-            let anchor = if year == years {
-                Anchor::End
-            } else {
-                Anchor::Middle
-            };
-            picture.text((x, y + 22.0), anchor, LABEL, false, text);
+            picture.text((x, y + 22.0), Anchor::Middle, LABEL, false, text);
         }
     }
 }
