@@ -17,6 +17,9 @@ use crate::{
 
 /// How long a job is paid for, epochs.
 const JOB_EPOCHS: u64 = 90;
+/// An order costs at most this part of the pool's USDC, or is of one licence: a large one would move the price more than
+/// the sale allows.
+const PART_OF_POOL: u64 = 200;
 /// Most nodes in one claim of job earnings.
 const NODES_PER_CLAIM: usize = 100;
 
@@ -59,7 +62,9 @@ impl World {
         let progress = *self.state.sale().progress;
         let tier = self.state.sale().tier(&self.state.params().nd);
         let tier = tier.map_err(|refusal| refused(epoch, "buy", refusal))?;
-        let count = wanted.min(tier.units - progress.sold);
+        let lot = self.state.pool().reserves.usdc / U256::from(PART_OF_POOL * USDC) / U256::from(tier.usd);
+        let lot = u64::try_from(lot).unwrap_or(u64::MAX).max(1);
+        let count = wanted.min(tier.units - progress.sold).min(lot);
         let price = self
             .state
             .pool()
@@ -68,23 +73,22 @@ impl World {
         let unit = licence_price(tier.usd, price).map_err(|refusal| refused(epoch, "price", refusal))?;
         // Buying R1 first makes the licences cheaper in R1, so this is enough.
         self.buy_r1(epoch, self.others, unit.saturating_mul(U256::from(count)))?;
-        let before = self.state.economy().licences.0;
         let order = self.order(count, progress.tier, unit);
         match self.send(epoch, self.others, Action::Buy(order)) {
             Ok(Effect::Bought(bought)) => {
                 for id in bought.first..bought.first + bought.count {
                     self.link_deed(epoch, self.others, id)?;
                 }
+                Ok(true)
             }
             Err(SimulationError::Refused { refusal, .. })
                 if matches!(*refusal, Refusal::Sale(SaleRefusal::PriceMoved { .. })) =>
             {
-                return Ok(false);
+                Ok(false)
             }
-            Err(error) => return Err(error),
-            Ok(_) => {}
+            Err(error) => Err(error),
+            Ok(_) => Ok(false),
         }
-        Ok(self.state.economy().licences.0 > before)
     }
 
     /// An order that the oracle has approved.

@@ -72,6 +72,21 @@ fn without_sales_and_jobs_the_licences_mint_their_floors_and_nothing_else_happen
 }
 
 #[test]
+fn many_licences_a_day_are_bought_in_orders_that_the_pool_can_bear() {
+    let plan = Plan {
+        licences: 2_000,
+        jobs: 0,
+        sample_every: 365,
+        pool_r1: 200_000,
+        pool_usdc: 100_000,
+        ..small()
+    };
+    let simulation = run(&plan);
+    let sold = simulation.samples.last().unwrap().sold;
+    assert_eq!((sold, simulation.days_without_sale), (2_000, 0));
+}
+
+#[test]
 fn the_mean_availability_is_what_is_planned() {
     let plan = Plan {
         licences: 0,
