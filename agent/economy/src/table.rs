@@ -190,6 +190,14 @@ impl<K: Ord + Clone, V: Clone> Table<K, V> {
         self.change(position).expect("found or added above")
     }
 
+    /// All records in the order of their positions.
+    pub fn by_position(&self) -> impl Iterator<Item = (&K, &V)> + '_ {
+        self.slots
+            .iter()
+            .flatten()
+            .map(|record| (&record.key, &record.value))
+    }
+
     /// Changes all records, in the order of their positions.
     pub fn for_each_mut(&mut self, mut change: impl FnMut(&K, &V) -> Option<V>) {
         for (position, slot) in self.slots.iter_mut().enumerate() {

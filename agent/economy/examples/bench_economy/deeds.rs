@@ -172,6 +172,13 @@ fn single_records(state: &mut State, size: u64, meter: &mut Meter) -> Result<()>
         timestamp_ms: DAY_MS + 2,
         epoch: 1,
     };
+    meter.step("savepoints without changes", REPEATED, || {
+        for _ in 0..REPEATED {
+            state.begin();
+            state.commit();
+        }
+        Ok(())
+    })?;
     meter.step("root after one change", REPEATED, || {
         for id in ids(size) {
             let action = Action::Transfer {

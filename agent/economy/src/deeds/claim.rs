@@ -157,15 +157,19 @@ impl NodeDeeds {
     /// Strict: credits a closed epoch to every linked deed. A node without availability was absent (0).
     pub fn credit(&mut self, nd: &NdParams, epoch: u64, availability: impl Fn(&NodeAddress) -> u8) {
         let credits: Vec<U256> = (0..=u8::MAX).map(|value| nd_credit(nd, value)).collect();
-        self.deeds.for_each_mut(|_, deed| {
+        // Looked up before anything is changed: lookups that nothing is written between overlap in the processor.
+        let due = |deed: &NodeDeed| {
             let node = deed.node_name.as_ref()?;
-            if deed.last_claim_epoch > epoch {
-                return None;
-            }
+            (deed.last_claim_epoch <= epoch).then(|| availability(node))
+        };
+        let values: Vec<Option<u8>> = self.deeds.by_position().map(|(_, deed)| due(deed)).collect();
+        let mut values = values.into_iter();
+        self.deeds.for_each_mut(|_, deed| {
+            let value = values.next()??;
             // Pending beyond the cap can never be paid, so it need not be kept: no overflow is possible.
             let pending = deed
                 .pending
-                .saturating_add(credits[usize::from(availability(node))])
+                .saturating_add(credits[usize::from(value)])
                 .min(nd_room(nd, deed.claimed));
             (pending != deed.pending).then(|| NodeDeed {
                 pending,
