@@ -74,7 +74,7 @@ pub enum Effect {
 /// What a transaction did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// Name of the transaction: its signed hash.
+    /// The hash that its sender signed.
     pub hash: [u8; 32],
     /// Who sent it.
     pub sender: EthAddress,

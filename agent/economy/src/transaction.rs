@@ -82,7 +82,7 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// The hash that is signed and that names the transaction.
+    /// The hash that is signed. Two senders may sign the same one; [`SignedTransaction::name`] tells them apart.
     pub fn hash(&self) -> [u8; 32] {
         Keccak256::new_with_prefix(b"_R1_ECONOMY_TX")
             .chain_update([VERSION])
@@ -114,6 +114,11 @@ impl SignedTransaction {
     /// The account that signed, or `None` if the signature is none.
     pub fn sender(&self) -> Option<EthAddress> {
         recover(&self.transaction.hash(), &self.signature.0).map(|key| key.eth_address())
+    }
+
+    /// What people and calls know the transaction by: keccak256 of its wire form.
+    pub fn name(&self) -> [u8; 32] {
+        Keccak256::digest(self.encode()).into()
     }
 
     /// The wire form.

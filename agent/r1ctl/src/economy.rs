@@ -200,6 +200,11 @@ async fn create(session: &Session<'_>, wanted: &str, nodes: u64, epochs: u64) ->
         .and_then(|cost| cost.checked_mul(U256::from(epochs)))
         .context("the job costs more than any account can hold")?;
     let own = session.own_account().await?;
+    session
+        .client
+        .get(&format!("/v1/escrows/{own}"))
+        .await
+        .context("a job is paid from an escrow; open one with r1ctl escrow deploy")?;
     let have = amount_of(&session.account(&own).await?, "usdc")?;
     let usdc = |amount| amount::show(amount, Asset::Usdc);
     if have < total {
@@ -211,7 +216,7 @@ async fn create(session: &Session<'_>, wanted: &str, nodes: u64, epochs: u64) ->
     }
     if !session.cli.json {
         println!(
-            "{nodes} nodes for {epochs} epochs at {} USDC: {} USDC, paid into the escrow now",
+            "nodes x epochs x price: {nodes} x {epochs} x {} USDC = {} USDC, paid into the escrow now",
             usdc(price),
             usdc(total)
         );

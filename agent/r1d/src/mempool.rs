@@ -74,7 +74,7 @@ pub struct Mempool {
 }
 
 impl Mempool {
-    /// Takes a transaction's bytes; returns its hash.
+    /// Takes a transaction's bytes; returns its name.
     ///
     /// # Errors
     /// A [`PoolError`]; nothing changes then.
@@ -111,9 +111,9 @@ impl Mempool {
         if got == expected {
             state.try_apply(context, &signed)?;
         }
-        let hash = signed.transaction.hash();
+        let name = signed.name();
         self.waiting.insert((account, got), signed);
-        Ok(hash)
+        Ok(name)
     }
 
     /// The transactions of the next block, at most `max`, in an order in which the ledger takes them all. The state has

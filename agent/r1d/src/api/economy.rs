@@ -79,7 +79,7 @@ pub async fn account(State(node): State<Node>, Path(account): Path<String>) -> R
 /// A transaction that is not decided yet.
 fn waiting_json(signed: &SignedTransaction) -> Value {
     json!({
-        "tx": Hex(signed.transaction.hash()),
+        "tx": Hex(signed.name()),
         "nonce": signed.transaction.nonce,
         "action": signed.transaction.action.name(),
     })
