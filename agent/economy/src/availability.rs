@@ -49,11 +49,9 @@ pub fn prove(availability: &BTreeMap<NodeAddress, u8>, node: &NodeAddress) -> Op
 }
 
 fn tree(availability: &BTreeMap<NodeAddress, u8>) -> Tree {
+    let leaves = availability.iter().map(|(node, value)| value_leaf(node, *value));
     let mut tree = Tree::default();
-    let leaves = availability.iter().map(Some).enumerate();
-    tree.update_content(availability.len(), leaves, |bytes, value| {
-        postcard::to_extend(&value, bytes).expect("plain data encodes into memory")
-    });
+    tree.update(availability.len(), leaves.enumerate());
     tree
 }
 

@@ -4,10 +4,6 @@
 //! without a right neighbour is its own parent (as in RFC 6962). Positions that hold nothing are 32 zero bytes. The
 //! number of leaves is part of what the roots are bound to, so the shape of a tree is never ambiguous.
 
-mod batch;
-mod lanes;
-
-use batch::Batch;
 use serde::{Deserialize, Serialize};
 use sha3::{Digest, Keccak256};
 
@@ -17,15 +13,10 @@ pub type Hash = [u8; 32];
 /// A position that holds nothing, and the root of a tree without leaves.
 pub const EMPTY: Hash = [0; 32];
 
-/// What the bytes of a leaf begin with before they are hashed.
-const LEAF: u8 = 0;
-/// What the bytes of an inner node begin with.
-const INNER: u8 = 1;
-
 /// Hash of a leaf's canonical bytes.
 pub fn leaf(bytes: &[u8]) -> Hash {
     Keccak256::new()
-        .chain_update([LEAF])
+        .chain_update([0])
         .chain_update(bytes)
         .finalize()
         .into()
@@ -33,7 +24,7 @@ pub fn leaf(bytes: &[u8]) -> Hash {
 
 fn inner(left: &Hash, right: &Hash) -> Hash {
     Keccak256::new()
-        .chain_update([INNER])
+        .chain_update([1])
         .chain_update(left)
         .chain_update(right)
         .finalize()
@@ -101,47 +92,28 @@ impl Tree {
 
     /// Sets the number of positions and some leaves (position, hash). New positions not named are [`EMPTY`].
     pub fn update(&mut self, len: usize, leaves: impl IntoIterator<Item = (usize, Hash)>) {
-        let mut update = Update::new(self, len);
-        for (position, hash) in leaves {
-            update.put(position, hash);
+        let old = self.len();
+        if self.levels.is_empty() {
+            self.levels.push(Vec::new());
         }
-        update.finish();
-    }
-
-    /// As [`Tree::update`], with what leaves hold instead of their hashes: `write` appends its canonical bytes. Several
-    /// leaves are hashed at once. A position without content is [`EMPTY`].
-    pub fn update_content<T>(
-        &mut self,
-        len: usize,
-        leaves: impl IntoIterator<Item = (usize, Option<T>)>,
-        mut write: impl FnMut(Vec<u8>, T) -> Vec<u8>,
-    ) {
-        let mut update = Update::new(self, len);
-        let mut batch = Batch::default();
-        for (position, content) in leaves {
-            let Some(content) = content else {
-                update.put(position, EMPTY);
-                continue;
-            };
-            batch.add(position, |mut bytes| {
-                bytes.push(LEAF);
-                write(bytes, content)
-            });
-            if batch.is_full() {
-                batch
-                    .take()
-                    .for_each(|(position, hash)| update.put(position, hash));
+        self.levels[0].resize(len, EMPTY);
+        let mut dirty: Vec<usize> = Vec::new();
+        for (position, hash) in leaves {
+            if let Some(slot) = self.levels[0].get_mut(position) {
+                *slot = hash;
+                dirty.push(position);
             }
         }
-        batch
-            .take()
-            .for_each(|(position, hash)| update.put(position, hash));
-        update.finish();
+        // Where the length changed, the right edge has other neighbours.
+        dirty.extend(old.min(len).checked_sub(1));
+        dirty.extend(old.min(len)..len);
+        dirty.sort_unstable();
+        dirty.dedup();
+        self.rehash(dirty);
     }
 
     /// Recomputes everything above the given sorted positions.
     fn rehash(&mut self, mut dirty: Vec<usize>) {
-        let mut batch = Batch::default();
         let mut below = 0;
         while self.levels[below].len() > 1 {
             let len = self.levels[below].len().div_ceil(2);
@@ -157,21 +129,10 @@ impl Tree {
             dirty.dedup();
             for position in dirty.iter().copied().filter(|position| *position < len) {
                 let left = &children[position * 2];
-                let Some(right) = children.get(position * 2 + 1) else {
-                    parents[position] = *left;
-                    continue;
-                };
-                batch.add(position, |mut bytes| {
-                    bytes.push(INNER);
-                    bytes.extend_from_slice(left);
-                    bytes.extend_from_slice(right);
-                    bytes
-                });
-                if batch.is_full() {
-                    batch.take().for_each(|(position, hash)| parents[position] = hash);
-                }
+                parents[position] = children
+                    .get(position * 2 + 1)
+                    .map_or(*left, |right| inner(left, right));
             }
-            batch.take().for_each(|(position, hash)| parents[position] = hash);
             below += 1;
         }
         self.levels.truncate(below + 1);
@@ -194,45 +155,6 @@ impl Tree {
             len: len as u64,
             siblings,
         })
-    }
-}
-
-/// A change of a tree's leaves, before what is above them follows.
-struct Update<'a> {
-    tree: &'a mut Tree,
-    /// How many of its positions the tree had before and has now.
-    kept: usize,
-    dirty: Vec<usize>,
-}
-
-impl<'a> Update<'a> {
-    fn new(tree: &'a mut Tree, len: usize) -> Self {
-        let kept = tree.len().min(len);
-        if tree.levels.is_empty() {
-            tree.levels.push(Vec::new());
-        }
-        tree.levels[0].resize(len, EMPTY);
-        let dirty = Vec::new();
-        Self { tree, kept, dirty }
-    }
-
-    fn put(&mut self, position: usize, hash: Hash) {
-        if let Some(slot) = self.tree.levels[0].get_mut(position) {
-            *slot = hash;
-            // Above the others everything is new anyway.
-            if position < self.kept {
-                self.dirty.push(position);
-            }
-        }
-    }
-
-    fn finish(mut self) {
-        // Where the length changed, the right edge has other neighbours.
-        self.dirty.extend(self.kept.checked_sub(1));
-        self.dirty.extend(self.kept..self.tree.len());
-        self.dirty.sort_unstable();
-        self.dirty.dedup();
-        self.tree.rehash(self.dirty);
     }
 }
 
@@ -269,20 +191,14 @@ mod tests {
         ) {
             let mut tree = Tree::default();
             let mut leaves: Vec<Hash> = Vec::new();
-            let mut bytes: Vec<Option<u8>> = Vec::new();
             for (len, changes) in steps {
                 leaves.resize(len, EMPTY);
-                bytes.resize(len, None);
-                changes.iter().filter(|(p, _)| *p < len).for_each(|(p, b)| bytes[*p] = Some(*b));
                 let changes: Vec<_> = changes.into_iter().filter(|(p, _)| *p < len).map(|(p, b)| (p, leaf(&[b]))).collect();
                 for (position, hash) in &changes {
                     leaves[*position] = *hash;
                 }
                 tree.update(len, changes);
                 prop_assert_eq!(tree.root(), naive(&leaves));
-                let mut again = Tree::default();
-                again.update_content(len, bytes.iter().copied().enumerate(), |mut to, byte| { to.push(byte); to });
-                prop_assert_eq!(again.root(), naive(&leaves));
             }
             for (position, hash) in leaves.iter().enumerate() {
                 let proof = tree.proof(position).unwrap();

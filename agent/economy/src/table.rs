@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 pub use var::Var;
 
 use crate::{
-    merkle::{Hash, Proof, Tree, leaf},
+    merkle::{EMPTY, Hash, Proof, Tree, leaf},
     transaction::encode,
 };
 
@@ -323,14 +323,15 @@ impl<T: Ord> Mentions<T> {
     }
 }
 
-/// Appends the canonical bytes of a record, of which its leaf is the hash.
-fn write_record<K: Serialize, V: Serialize>(bytes: Vec<u8>, key: &K, value: &V) -> Vec<u8> {
-    postcard::to_extend(&(key, value), bytes).expect("plain data encodes into memory")
+/// The canonical bytes of a record, of which its leaf is the hash; `buffer` is used again.
+fn record_bytes<K: Serialize, V: Serialize>(mut buffer: Vec<u8>, key: &K, value: &V) -> Vec<u8> {
+    buffer.clear();
+    postcard::to_extend(&(key, value), buffer).expect("plain data encodes into memory")
 }
 
 /// The leaf of a record.
 pub fn record_leaf<K: Serialize, V: Serialize>(key: &K, value: &V) -> Hash {
-    leaf(&write_record(Vec::new(), key, value))
+    leaf(&record_bytes(Vec::new(), key, value))
 }
 
 impl<K, V> Stored for Table<K, V>
@@ -341,12 +342,19 @@ where
     fn root(&mut self) -> (u64, Hash) {
         let stale = self.stale.take();
         if !stale.is_empty() {
+            let mut bytes = Vec::new();
             let slots = &self.slots;
-            let record = |position: usize| slots.get(position)?.as_ref();
-            let leaves = stale.into_iter().map(|position| (position, record(position)));
-            self.tree.update_content(slots.len(), leaves, |bytes, record| {
-                write_record(bytes, &record.key, &record.value)
+            let leaves = stale.iter().map(|position| {
+                let hash = match slots.get(*position) {
+                    Some(Some(record)) => {
+                        bytes = record_bytes(mem::take(&mut bytes), &record.key, &record.value);
+                        leaf(&bytes)
+                    }
+                    _ => EMPTY,
+                };
+                (*position, hash)
             });
+            self.tree.update(slots.len(), leaves);
         }
         (self.slots.len() as u64, self.tree.root())
     }

@@ -7,7 +7,7 @@ use r1_core::{EpochClock, EthAddress, Genesis, NodeAddress, U256};
 use r1_economy::{
     Action, BlockContext, LicenceRef, NetworkParams, RecordProof, State, Transaction, availability,
     deeds::{NodeDeed, NodeDeeds},
-    merkle::Tree,
+    merkle::{Tree, leaf},
     table::{Journal as _, Slot},
 };
 
@@ -91,10 +91,7 @@ pub fn measure(size: u64, meter: &mut Meter) -> Result<()> {
     let count = usize::try_from(size)?;
     meter.step("Merkle tree over plain leaves", size, || {
         let mut tree = Tree::default();
-        tree.update_content(count, (0..count).map(|at| (at, Some(at))), |mut bytes, at| {
-            bytes.extend(at.to_be_bytes());
-            bytes
-        });
+        tree.update(count, (0..count).map(|at| (at, leaf(&at.to_be_bytes()))));
         Ok(tree.root())
     })?;
     meter.step("first root of all records", 2 * size, || Ok(state.root()))?;
