@@ -24,14 +24,18 @@ use crate::{
 
 /// Epochs of a year.
 pub const YEAR: u64 = 365;
+/// Node deeds that every simulation has: the oracle's and the operator's.
+const GENESIS_LICENCES: u64 = 2;
 
 /// What is assumed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {
     /// How long, years; 1 to 10.
     pub years: u64,
-    /// Node deeds sold by the end, day by day alike; 0 to 40,000.
+    /// Node deeds sold by the end, day by day alike; 0 to 46,222.
     pub licences: u64,
+    /// Node deeds that others hold from genesis on and nobody bought; 0 to 46,222 together with those sold.
+    pub licences_at_start: u64,
     /// Master node deeds, among which the budget is divided, each within its own cap; 0 to 499.
     pub mnds: u64,
     /// Jobs running at the end, growing day by day alike; 0 to 10,000. Each has one node.
@@ -59,6 +63,7 @@ impl Default for Plan {
         Self {
             years: 5,
             licences: 8_000,
+            licences_at_start: 0,
             mnds: 20,
             jobs: 500,
             job_type: 4,
@@ -145,7 +150,7 @@ pub struct Sample {
     pub pool: Reserves,
     /// Adoption, 0 to 65535.
     pub adoption: u16,
-    /// Node deeds sold; two more exist, the oracle's and the operator's.
+    /// Node deeds sold; besides there are those of the genesis, the oracle's and the operator's.
     pub sold: u64,
     /// Jobs that run.
     pub jobs: u64,
@@ -174,9 +179,13 @@ impl Plan {
     /// # Errors
     /// [`SimulationError::Plan`] for the first one out of its range, [`SimulationError::JobType`].
     pub fn check(&self) -> Result<(), SimulationError> {
+        let network = NetworkParams::preset("local").map_err(GenesisRefusal::from)?;
+        let licences = network.nd.max_supply.saturating_sub(GENESIS_LICENCES);
+        let left = licences.saturating_sub(self.licences);
         let ranges = [
             ("years", self.years, 1, 10),
-            ("licences", self.licences, 0, 40_000),
+            ("licences", self.licences, 0, licences),
+            ("licences-at-start", self.licences_at_start, 0, left),
             ("mnds", self.mnds, 0, 499),
             ("jobs", self.jobs, 0, 10_000),
             ("sell-percent", self.sell_percent, 0, 100),
@@ -195,7 +204,6 @@ impl Plan {
                 });
             }
         }
-        let network = NetworkParams::preset("local").map_err(GenesisRefusal::from)?;
         poai::price(&network.jobs, self.job_type)?;
         Ok(())
     }
@@ -219,10 +227,12 @@ impl Plan {
 pub fn simulate(plan: &Plan, progress: &mut dyn FnMut(u64)) -> Result<Simulation, SimulationError> {
     plan.check()?;
     let mut world = World::new(plan)?;
+    world.audit(0)?;
     let mut samples = vec![world.sample(0)?];
     for epoch in 0..plan.epochs() {
         world.day(epoch)?;
         let closed = epoch + 1;
+        world.audit(closed)?;
         if closed.is_multiple_of(plan.sample_every) || closed == plan.epochs() {
             samples.push(world.sample(closed)?);
         }

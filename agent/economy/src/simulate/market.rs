@@ -45,10 +45,9 @@ fn usdc_for(r1: U256, reserve_r1: U256, reserve_usdc: U256) -> Option<U256> {
 impl World {
     /// Sells as many licences as the plan has sold by the end of the epoch.
     pub(super) fn sell_licences(&mut self, epoch: u64) -> Result<(), SimulationError> {
-        // The operator has its licence from the genesis.
-        let target = self.plan.grown(self.plan.licences, epoch) + 1;
-        while (self.nodes.len() as u64) < target {
-            let wanted = target - self.nodes.len() as u64;
+        let target = self.plan.grown(self.plan.licences, epoch);
+        while self.sold() < target {
+            let wanted = target - self.sold();
             if !self.sell(epoch, wanted)? {
                 self.market.days_without_sale += 1;
                 return Ok(());

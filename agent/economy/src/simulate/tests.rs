@@ -72,6 +72,76 @@ fn without_sales_and_jobs_the_licences_mint_their_floors_and_nothing_else_happen
 }
 
 #[test]
+fn licences_of_the_genesis_mint_their_cap_to_the_wei_and_no_more() {
+    let plan = Plan {
+        years: 4,
+        licences: 0,
+        licences_at_start: 2,
+        mnds: 0,
+        jobs: 0,
+        availability: 255,
+        sell_percent: 0,
+        sample_every: 365,
+        ..Plan::default()
+    };
+    let samples = run(&plan).samples;
+    // 1080 epochs of floor(1458508188386985115 * 255 / 255), and a rest of 1033 wei.
+    let cap = U256::from(1_575_188_843_457_943_925_233_u128);
+    let last = &samples[4];
+    assert_eq!(last.totals.minted_nd, cap * U256::from(3));
+    assert_eq!((last.sold, last.income.poa), (0, U256::ZERO));
+    // After two years nobody has reached it, and what is not claimed yet is at most 30 epochs of each.
+    let earned = U256::from(1_458_508_188_386_985_115_u64) * U256::from(730 * 3);
+    let open = U256::from(1_458_508_188_386_985_115_u64) * U256::from(30 * 3);
+    assert!(samples[2].totals.minted_nd <= earned && samples[2].totals.minted_nd >= earned - open);
+}
+
+#[test]
+fn every_promise_holds_on_every_day_whatever_is_planned() {
+    let plans = [
+        Plan {
+            availability: 255,
+            sell_percent: 100,
+            claim_every: 7,
+            job_type: 20,
+            ..small()
+        },
+        Plan {
+            availability: 1,
+            licences_at_start: 30,
+            licences: 0,
+            mnds: 0,
+            claim_every: 365,
+            ..small()
+        },
+        Plan {
+            licences: 300,
+            jobs: 60,
+            mnds: 40,
+            claim_every: 1,
+            pool_r1: 1_000_000,
+            pool_usdc: 50_000,
+            ..small()
+        },
+    ];
+    for (plan, seed) in plans.into_iter().zip([0, 7, u64::MAX]) {
+        let simulation = run(&Plan { seed, ..plan.clone() });
+        for pair in simulation.samples.windows(2) {
+            let (before, after) = (&pair[0].totals, &pair[1].totals);
+            let burned = |totals: &Totals| totals.burned_sale + totals.burned_job + totals.burned_voluntary;
+            let minted = |totals: &Totals| {
+                totals.minted_genesis + totals.minted_nd + totals.minted_mnd + totals.minted_gnd
+            };
+            assert_eq!(after.r1, minted(after) - burned(after));
+            assert!(after.r1 <= simulation.cap);
+            assert!(minted(after) >= minted(before) && burned(after) >= burned(before));
+        }
+        let last = simulation.samples.last().unwrap();
+        assert_eq!((last.sold, last.jobs), (plan.licences, plan.jobs));
+    }
+}
+
+#[test]
 fn many_licences_a_day_are_bought_in_orders_that_the_pool_can_bear() {
     let plan = Plan {
         licences: 2_000,
@@ -113,7 +183,15 @@ fn a_figure_out_of_range_is_refused_by_name() {
                 licences: 46_225,
                 ..small()
             },
-            "licences of 46225",
+            "licences of 46225: it must be 0 to 46222",
+        ),
+        (
+            Plan {
+                licences: 46_000,
+                licences_at_start: 223,
+                ..small()
+            },
+            "licences-at-start of 223: it must be 0 to 222",
         ),
         (Plan { mnds: 500, ..small() }, "mnds of 500: it must be 0 to 499"),
         (

@@ -1,6 +1,6 @@
 //! The accounts of a simulation, and one day of it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use r1_core::{EpochClock, EthAddress, Genesis, GenesisLicence, GenesisOracle, NodeAddress, U256};
 use r1_identity::NodeKey;
@@ -83,8 +83,14 @@ pub(super) struct World {
     seen: (Earned, u64),
 }
 
+/// Numbers of the node deeds that others hold from genesis on.
+fn at_start(plan: &Plan) -> RangeInclusive<u64> {
+    FIRST_DEED + 1..=FIRST_DEED + plan.licences_at_start
+}
+
 fn genesis(plan: &Plan) -> Result<Genesis, SimulationError> {
-    let (owner, operator) = (key(OWNER)?, key(OPERATOR)?);
+    let owner = key(OWNER)?;
+    let (operator, others) = (key(OPERATOR)?.eth_address(), key(OTHERS)?.eth_address());
     let pool_r1 = U256::from(plan.pool_r1) * U256::from(R1);
     let pool_usdc = U256::from(plan.pool_usdc) * U256::from(USDC);
     let economy = json!({
@@ -92,6 +98,10 @@ fn genesis(plan: &Plan) -> Result<Genesis, SimulationError> {
         "pool": { "account": owner.eth_address(), "r1": pool_r1.to_string(), "usdc": pool_usdc.to_string() },
     });
     let economy: Map<String, Value> = economy.as_object().cloned().unwrap_or_default();
+    let others = at_start(plan).map(|id| (id, others));
+    let licences = [(1, owner.eth_address()), (FIRST_DEED, operator)].into_iter();
+    let licences = licences.chain(others);
+    let licences = licences.map(|(id, owner)| GenesisLicence { id, owner });
     Ok(Genesis {
         network: "simulation".to_owned(),
         chain_id: CHAIN,
@@ -105,16 +115,7 @@ fn genesis(plan: &Plan) -> Result<Genesis, SimulationError> {
             consensus_addr: String::new(),
             net_addr: String::new(),
         }],
-        licences: vec![
-            GenesisLicence {
-                id: 1,
-                owner: owner.eth_address(),
-            },
-            GenesisLicence {
-                id: FIRST_DEED,
-                owner: operator.eth_address(),
-            },
-        ],
+        licences: licences.collect(),
         economy,
     })
 }
@@ -152,6 +153,9 @@ impl World {
         world.masters.push((eth, LicenceRef::Mnd(1)));
         world.add_masters()?;
         world.link_deed(0, world.operator, FIRST_DEED)?;
+        for id in at_start(plan) {
+            world.link_deed(0, world.others, id)?;
+        }
         Ok(world)
     }
 
@@ -325,11 +329,15 @@ impl World {
         }
     }
 
-    /// The ledger after so many epochs.
-    pub(super) fn sample(&mut self, epoch: u64) -> Result<Sample, SimulationError> {
+    /// Looks whether every promise of the ledger holds after so many epochs.
+    pub(super) fn audit(&self, epoch: u64) -> Result<(), SimulationError> {
         self.state
             .audit()
-            .map_err(|broken| SimulationError::Broken { epoch, broken })?;
+            .map_err(|broken| SimulationError::Broken { epoch, broken })
+    }
+
+    /// The ledger after so many epochs.
+    pub(super) fn sample(&mut self, epoch: u64) -> Result<Sample, SimulationError> {
         let (economy, earned) = (self.state.economy(), self.earned());
         let (before, since) = std::mem::replace(&mut self.seen, (earned, epoch));
         let days = U256::from(epoch.saturating_sub(since).max(1));
@@ -345,7 +353,7 @@ impl World {
             price: economy.price,
             pool: economy.pool,
             adoption: economy.adoption,
-            sold: self.nodes.len() as u64 - 1,
+            sold: self.sold(),
             jobs: economy.open_jobs,
             income: Income {
                 poa,
@@ -354,6 +362,11 @@ impl World {
                 poai: daily(earned.poai, before.poai),
             },
         })
+    }
+
+    /// Node deeds sold so far: all but the operator's and those that others held before.
+    pub(super) fn sold(&self) -> u64 {
+        (self.nodes.len() as u64).saturating_sub(self.plan.licences_at_start + 1)
     }
 
     pub(super) fn random(&mut self) -> &mut u64 {
