@@ -26,9 +26,12 @@ pub struct SimulateArgs {
     /// How long, years (1 to 10)
     #[arg(long, default_value_t = Plan::default().years)]
     years: u64,
-    /// Node deeds sold by the end, day by day alike (0 to 40000)
+    /// Node deeds sold by the end, day by day alike (0 to 46222)
     #[arg(long, default_value_t = Plan::default().licences)]
     licences: u64,
+    /// Node deeds that others hold from the start on (with those sold: 0 to 46222)
+    #[arg(long, default_value_t = Plan::default().licences_at_start)]
+    licences_at_start: u64,
     /// Master node deeds, which share their budget (0 to 499)
     #[arg(long, default_value_t = Plan::default().mnds)]
     mnds: u64,
@@ -69,6 +72,7 @@ impl SimulateArgs {
         Plan {
             years: self.years,
             licences: self.licences,
+            licences_at_start: self.licences_at_start,
             mnds: self.mnds,
             jobs: self.jobs,
             job_type: self.job_type,
@@ -103,7 +107,8 @@ pub fn run(args: &SimulateArgs, as_json: bool) -> Result<()> {
         write(path, bytes)?;
     }
     if as_json {
-        println!("{}", report(&simulation));
+        let files: Vec<String> = files.iter().map(|(path, _)| path.display().to_string()).collect();
+        println!("{}", report(&simulation, &files));
         return Ok(());
     }
     summary(&simulation).iter().for_each(|line| println!("{line}"));
@@ -144,10 +149,17 @@ impl Progress {
 
 /// Writes a file whole or not at all.
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let part = path.with_extension("part");
-    let written = fs::File::create(&part)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+    // A name of its own: nothing of that name is touched but what is made here.
+    let part = path.with_extension(format!("{}.part", std::process::id()));
+    let mut file = fs::File::create_new(&part).with_context(|| part.display().to_string())?;
+    let written = file
+        .write_all(bytes)
+        .and_then(|()| file.sync_all())
         .and_then(|()| fs::rename(&part, path));
+    if written.is_err() {
+        // The first error is the one to tell.
+        let _ = fs::remove_file(&part);
+    }
     written.with_context(|| path.display().to_string())
 }
 
@@ -244,7 +256,7 @@ fn sample_json(sample: &Sample) -> Value {
     })
 }
 
-fn report(simulation: &Simulation) -> Value {
+fn report(simulation: &Simulation, files: &[String]) -> Value {
     let samples: Vec<Value> = simulation.samples.iter().map(sample_json).collect();
     json!({
         "plan": simulation.plan,
@@ -253,6 +265,7 @@ fn report(simulation: &Simulation) -> Value {
         "days_without_sale": simulation.days_without_sale,
         "last": samples.last(),
         "samples": samples,
+        "files": files,
     })
 }
 
@@ -267,6 +280,9 @@ mod tests {
         let plan = Plan {
             years: 1,
             licences: 20,
+            licences_at_start: 1_000,
+            sell_percent: 0,
+            claim_every: 365,
             mnds: 14,
             jobs: 3,
             sample_every: 60,
@@ -303,7 +319,8 @@ mod tests {
             }
         }
         assert!(!text.contains("NaN") && !text.contains("inf"));
-        let report = report(&simulation);
+        let report = report(&simulation, &["x/economy.svg".to_owned()]);
+        assert_eq!(report["files"][0], "x/economy.svg");
         assert_eq!(report["days"], 365);
         assert_eq!(
             report["samples"].as_array().map(Vec::len),
@@ -326,6 +343,11 @@ mod tests {
         };
         let missing = refused(&["--out", "/no/such/folder"]);
         assert_eq!(missing, "--out /no/such/folder: no such folder");
+        assert_eq!(refused(&["--years", "0"]), "years of 0: it must be 1 to 10");
+        assert_eq!(
+            refused(&["--licences", "46225"]),
+            "licences of 46225: it must be 0 to 46222"
+        );
         assert_eq!(refused(&["--years", "11"]), "years of 11: it must be 1 to 10");
         assert_eq!(
             refused(&["--job-type", "200"]),
@@ -340,13 +362,17 @@ mod tests {
         write(&path, b"x").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"x");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        write(&path, b"y").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"y");
         let missing = folder.path().join("no/a.svg");
-        assert!(
-            write(&missing, b"x")
-                .unwrap_err()
-                .to_string()
-                .contains("no/a.svg")
-        );
+        let error = write(&missing, b"x").unwrap_err().to_string();
+        assert!(error.contains("no/a."), "{error}");
+        // A folder of that name stays, and nothing is left beside it.
+        let taken = folder.path().join("b.svg");
+        fs::create_dir(&taken).unwrap();
+        let error = write(&taken, b"x").unwrap_err().to_string();
+        assert!(error.contains("b.svg"), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
     #[test]

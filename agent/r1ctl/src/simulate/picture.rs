@@ -119,10 +119,17 @@ pub(super) fn picture(simulation: &Simulation) -> Picture {
 fn assumptions(simulation: &Simulation) -> Vec<String> {
     let plan = &simulation.plan;
     vec![
-        format!(
-            "{} node deeds (ND) are sold, day by day alike",
-            grouped(plan.licences)
-        ),
+        match plan.licences_at_start {
+            0 => format!(
+                "{} node deeds (ND) are sold, day by day alike",
+                grouped(plan.licences)
+            ),
+            given => format!(
+                "ND: {} at the start, {} sold day by day",
+                grouped(given),
+                grouped(plan.licences)
+            ),
+        },
         "their buyers bring USDC and buy R1 from the pool".to_owned(),
         format!("{} master node deeds (MND) share their budget", plan.mnds),
         format!(
