@@ -154,10 +154,22 @@ fn host() -> Result<String, String> {
         .ok_or_else(|| "rustc -vV: no host".into())
 }
 
+/// This program's file. `test --full` builds the workspace before, which replaces the file: Linux then calls the one that
+/// runs deleted, and the new one stands in for it.
+fn this_program() -> Result<PathBuf, String> {
+    let this = env::current_exe().map_err(|error| format!("this program: {error}"))?;
+    Ok(
+        match this.to_str().and_then(|path| path.strip_suffix(" (deleted)")) {
+            Some(path) => PathBuf::from(path),
+            None => this,
+        },
+    )
+}
+
 fn build(target: &Target) -> Result<Places, String> {
     println!("== building {}", target.name);
     let (host, products) = (host()?, target_dir()?.join("xtask-fuzz"));
-    let this = env::current_exe().map_err(|error| format!("this program: {error}"))?;
+    let this = this_program()?;
     let status = cargo()
         .args([
             "build",
