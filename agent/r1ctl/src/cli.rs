@@ -197,8 +197,10 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 pub enum EconomyAction {
     /// Supply, burns, pool, sale and adoption, as this node's ledger has them
+    #[command(after_help = "Examples:\n  r1ctl economy show\n  r1ctl economy show --json | jq .totals")]
     Show,
     /// All constants of a network, as JSON: what a genesis may replace under `economy`
+    #[command(after_help = "Example:\n  r1ctl economy params --network local | jq .jobs.prices")]
     Params {
         /// mainnet, testnet, devnet or local
         #[arg(long, default_value = "mainnet", value_parser = NetworkParams::PRESETS)]
@@ -277,6 +279,35 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// The commands below one whose help has no example, by name.
+    fn without_example(command: &clap::Command, missing: &mut Vec<String>) {
+        for below in command.get_subcommands() {
+            let help = below
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            if !help.contains(&format!("r1ctl {}", path_of(command, below))) {
+                missing.push(below.get_name().to_owned());
+            }
+            without_example(below, missing);
+        }
+    }
+
+    /// What is typed behind `r1ctl` for a command.
+    fn path_of(above: &clap::Command, command: &clap::Command) -> String {
+        match above.get_name() {
+            "r1ctl" => command.get_name().to_owned(),
+            above => format!("{above} {}", command.get_name()),
+        }
+    }
+
+    #[test]
+    fn the_help_of_every_command_shows_how_it_is_used() {
+        let mut missing = Vec::new();
+        without_example(&Cli::command(), &mut missing);
+        assert_eq!(missing, Vec::<String>::new());
     }
 
     #[test]

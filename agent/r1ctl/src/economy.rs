@@ -276,25 +276,26 @@ fn resolve(answer: &Value, names: &[String]) -> Result<Vec<EthAddress>> {
     Ok(nodes)
 }
 
+/// The escrow that an account, or this node's own, acts in.
+async fn show_escrow(session: &Session<'_>, account: Option<EthAddress>) -> Result<()> {
+    let account = match account {
+        Some(account) => account.to_string(),
+        None => session.own_account().await?,
+    };
+    let path = format!("/v1/escrows/{account}");
+    session.print(&session.client.get(&path).await?, show::escrow);
+    Ok(())
+}
+
 /// `r1ctl escrow`.
 ///
 /// # Errors
 /// What r1d or the ledger refuses.
 pub async fn escrow(cli: &Cli, client: Client<'_>, args: &EscrowArgs) -> Result<()> {
     let session = session(cli, client);
-    let own = |given: Option<EthAddress>| given.map(|account| account.to_string());
     match &args.action {
-        None => {
-            let account = match own(args.account) {
-                Some(account) => account,
-                None => session.own_account().await?,
-            };
-            session.print(
-                &client.get(&format!("/v1/escrows/{account}")).await?,
-                show::escrow,
-            );
-            Ok(())
-        }
+        None => show_escrow(&session, args.account).await,
+        Some(EscrowAction::Show { account }) => show_escrow(&session, *account).await,
         Some(EscrowAction::Deploy { waiting }) => session.send(&Action::DeployEscrow, *waiting).await,
         Some(EscrowAction::Delegate {
             account,

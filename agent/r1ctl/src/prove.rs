@@ -24,16 +24,19 @@ pub struct ProveArgs {
 #[derive(Debug, Subcommand)]
 pub enum What {
     /// What an account holds
+    #[command(after_help = "Example:\n  r1ctl prove account --out proof.json")]
     Account {
         /// The account, 0x...; this node's if left out
         address: Option<String>,
     },
     /// Whose a licence is, where it is linked and what it earned
+    #[command(after_help = "Example:\n  r1ctl prove licence nd-7")]
     Licence {
         /// 7 or nd-7, mnd-2, gnd
         licence: String,
     },
     /// A node's agreed availability in a closed epoch
+    #[command(after_help = "Example:\n  r1ctl prove availability 12 0xai_A...")]
     Availability {
         /// The epoch
         epoch: u64,

@@ -18,6 +18,7 @@ pub struct Waiting {
 #[derive(Debug, Subcommand)]
 pub enum LicenceAction {
     /// Link it to this node (this node's key must own it)
+    #[command(after_help = "Example:\n  r1ctl licences link nd-3")]
     Link {
         /// 7 or nd-7, mnd-2, gnd
         licence: LicenceRef,
@@ -25,6 +26,7 @@ pub enum LicenceAction {
         waiting: Waiting,
     },
     /// Unlink it from its node; claim first
+    #[command(after_help = "Example:\n  r1ctl licences claim nd-3 && r1ctl licences unlink nd-3")]
     Unlink {
         /// 7 or nd-7, mnd-2, gnd
         licence: LicenceRef,
@@ -32,6 +34,7 @@ pub enum LicenceAction {
         waiting: Waiting,
     },
     /// Claim what it has earned
+    #[command(after_help = "Example:\n  r1ctl licences claim mnd-2")]
     Claim {
         /// 7 or nd-7, mnd-2, gnd
         licence: LicenceRef,
@@ -39,6 +42,8 @@ pub enum LicenceAction {
         waiting: Waiting,
     },
     /// Give it to somebody; its node is unlinked
+    #[command(after_help = "Example:\n  \
+        r1ctl licences transfer nd-3 --to 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed")]
     Transfer {
         /// 7 or nd-7, mnd-2, gnd
         licence: LicenceRef,
@@ -49,6 +54,7 @@ pub enum LicenceAction {
         waiting: Waiting,
     },
     /// Destroy it, with what it could still mint
+    #[command(after_help = "Example:\n  r1ctl licences burn nd-3 --yes")]
     Burn {
         /// 7 or nd-7, mnd-2, gnd
         licence: LicenceRef,
@@ -89,13 +95,18 @@ pub struct JobsArgs {
 #[derive(Debug, Subcommand)]
 pub enum JobAction {
     /// One job, and what oracles have submitted for it in this epoch
+    #[command(after_help = "Examples:\n  r1ctl jobs show 7\n  r1ctl jobs show 7 --json | jq .submissions")]
     Show {
         /// The job
         id: u64,
     },
     /// Job types and their prices
+    #[command(after_help = "Example:\n  r1ctl jobs types")]
     Types,
     /// Create a job and pay it in advance
+    #[command(after_help = "Examples:\n  \
+        r1ctl jobs create --type ENTRY --nodes 2 --epochs 30\n  \
+        r1ctl jobs create --type 1 --epochs 7")]
     Create {
         /// Number or name of its type; see r1ctl jobs types
         #[arg(long = "type", value_name = "TYPE")]
@@ -110,6 +121,7 @@ pub enum JobAction {
         waiting: Waiting,
     },
     /// Make a job last longer, or give it more nodes
+    #[command(after_help = "Examples:\n  r1ctl jobs extend 7 --epochs 30\n  r1ctl jobs extend 7 --nodes 4")]
     Extend {
         /// The job
         id: u64,
@@ -123,6 +135,7 @@ pub enum JobAction {
         waiting: Waiting,
     },
     /// Take a job back that was not started
+    #[command(after_help = "Example:\n  r1ctl jobs redeem 7")]
     Redeem {
         /// The job
         id: u64,
@@ -130,6 +143,9 @@ pub enum JobAction {
         waiting: Waiting,
     },
     /// For oracles: say which nodes run a job
+    #[command(
+        after_help = "Examples:\n  r1ctl jobs submit 7 worker-1 worker-2\n  r1ctl jobs submit 7 --none"
+    )]
     Submit {
         /// The job
         id: u64,
@@ -178,6 +194,12 @@ impl Permission {
         Self::Redeem,
     ];
 
+    /// The word that `--may` takes.
+    pub fn word(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
     /// Its bit in the ledger.
     pub fn bit(self) -> u8 {
         match self {
@@ -192,12 +214,25 @@ impl Permission {
 /// What to do with an escrow.
 #[derive(Debug, Subcommand)]
 pub enum EscrowAction {
+    /// What it holds and who may act in it; the same as no word at all
+    #[command(
+        after_help = "Example:\n  r1ctl escrow show --account 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+    )]
+    Show {
+        /// Of an account; of this node's if left out
+        #[arg(long)]
+        account: Option<EthAddress>,
+    },
     /// Open an escrow; this node's key must own an oracle's licence
+    #[command(after_help = "Example:\n  r1ctl escrow deploy")]
     Deploy {
         #[command(flatten)]
         waiting: Waiting,
     },
     /// Say what somebody may do in it
+    #[command(after_help = "Examples:\n  \
+        r1ctl escrow delegate 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed --may create,redeem\n  \
+        r1ctl escrow delegate 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed --none")]
     Delegate {
         /// Who, 0x...
         account: EthAddress,
@@ -211,6 +246,7 @@ pub enum EscrowAction {
         waiting: Waiting,
     },
     /// Pay its nodes for the epochs that are over, now instead of at the next close
+    #[command(after_help = "Example:\n  r1ctl escrow allocate")]
     Allocate {
         /// Of an account; of this node's if left out
         account: Option<EthAddress>,
@@ -249,6 +285,7 @@ pub struct BurnArgs {
 #[derive(Debug, Subcommand)]
 pub enum PoolAction {
     /// Exchange R1 for USDC, or the other way
+    #[command(after_help = "Examples:\n  r1ctl pool swap 100 R1 --max-slippage 1\n  r1ctl pool swap 20 USDC")]
     Swap {
         /// How much is paid, such as 1.5
         amount: String,
@@ -262,6 +299,7 @@ pub enum PoolAction {
         waiting: Waiting,
     },
     /// Provide liquidity: as much as fits the pool's ratio
+    #[command(after_help = "Example:\n  r1ctl pool add 1000 500")]
     Add {
         /// Most R1
         r1: String,
@@ -271,6 +309,7 @@ pub enum PoolAction {
         waiting: Waiting,
     },
     /// Take liquidity out
+    #[command(after_help = "Example:\n  r1ctl pool remove 1000000")]
     Remove {
         /// LP tokens; see r1ctl account
         shares: U256,

@@ -209,7 +209,7 @@ pub fn escrow(answer: &Value) -> Vec<String> {
         let may = Permission::ALL
             .into_iter()
             .filter(|one| u64::from(one.bit()) & bits != 0);
-        let may: Vec<String> = may.map(|one| format!("{one:?}")).collect();
+        let may: Vec<String> = may.map(Permission::word).collect();
         lines.push(format!(
             "  delegate   {} may {}",
             or_dash(&delegate["account"]),

@@ -89,5 +89,5 @@ fn answers_are_shown_to_people() {
     let escrow = json!({ "owner": "0x2", "balance": "1", "deposited": "3", "paid": "1", "burned": "1", "refunded": "0",
         "delegates": [{ "account": "0x3", "permissions": 9 }] });
     let lines = show::escrow(&escrow).join("\n");
-    assert!(lines.contains("0x3 may Create, Redeem"), "{lines}");
+    assert!(lines.contains("0x3 may create, redeem"), "{lines}");
 }
