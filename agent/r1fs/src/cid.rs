@@ -88,7 +88,7 @@ pub fn verify(cid: &Cid, data: &[u8]) -> Result<(), BlockError> {
     }
     let hash = cid.hash();
     let same = match hash.code() {
-        SHA2_256 => hash.digest() == Sha256::digest(data).as_slice(),
+        SHA2_256 => *hash.digest() == *Sha256::digest(data),
         IDENTITY if hash.digest().len() <= MAX_IDENTITY => hash.digest() == data,
         code => return Err(BlockError::Hash { cid: *cid, code }),
     };
