@@ -65,6 +65,19 @@ fn wrap(digest: &[u8]) -> Multihash<64> {
     Multihash::wrap(SHA2_256, digest).expect("a digest of 32 bytes fits into a multihash of 64")
 }
 
+/// The CIDv1 (raw) of a digest: how a block is called where its codec is not known.
+pub fn of_digest(digest: &[u8; 32]) -> Cid {
+    Cid::new_v1(RAW, wrap(digest))
+}
+
+/// The sha2-256 digest inside a name; `None` for another hash.
+pub fn digest_of(cid: &Cid) -> Option<[u8; 32]> {
+    let hash = cid.hash();
+    (hash.code() == SHA2_256)
+        .then(|| hash.digest().try_into().ok())
+        .flatten()
+}
+
 /// A CIDv0: dag-pb and sha2-256, 46 characters `Qm…`.
 pub fn v0(data: &[u8]) -> Cid {
     Cid::new_v0(sha2_256(data)).expect("sha2-256 is what CIDv0 wants")
