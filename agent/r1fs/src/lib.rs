@@ -1,9 +1,12 @@
 //! R1FS: content-addressed files that any IPFS peer can fetch and nobody without the secret can read.
 //!
-//! [`cid`] names blocks; [`store`] keeps them; [`api`] is what the front ends (HTTP, control socket) ask of a node.
+//! [`cid`] names blocks; [`store`] keeps them; [`fetch`] brings them here from an
+//! [`exchange`]; [`api`] is what the front ends (HTTP, control socket) ask of a node.
 
 pub mod api;
 pub mod cid;
+pub mod exchange;
+pub mod fetch;
 pub mod store;
 
 pub use api::Files;

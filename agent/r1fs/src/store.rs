@@ -177,6 +177,11 @@ impl Store {
             .map(|entry| entry.size as usize))
     }
 
+    /// The links of a block, as references are counted by them.
+    pub fn links(&self, cid: &Cid, data: &[u8]) -> Vec<Cid> {
+        (self.inner.links)(cid, data)
+    }
+
     /// What is stored.
     pub fn usage(&self) -> Usage {
         let inner = &self.inner;

@@ -2,10 +2,8 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, atomic::Ordering, mpsc::Receiver},
 };
-
-use tokio::sync::oneshot;
 
 use super::{
     Inner, Store,
@@ -37,7 +35,7 @@ pub struct Batch {
     work: Work,
     inline_bytes: usize,
     writes: Arc<Writes>,
-    flushes: Vec<oneshot::Receiver<Result<(), StoreError>>>,
+    flushes: Vec<Receiver<Result<(), StoreError>>>,
 }
 
 impl Store {
@@ -133,8 +131,8 @@ impl Batch {
         Ok(())
     }
 
-    fn hand_on(&mut self) -> Result<oneshot::Receiver<Result<(), StoreError>>, StoreError> {
-        let (done, receiver) = oneshot::channel();
+    fn hand_on(&mut self) -> Result<Receiver<Result<(), StoreError>>, StoreError> {
+        let (done, receiver) = std::sync::mpsc::sync_channel(1);
         self.inline_bytes = 0;
         self.inner.threads.commit(Job {
             work: std::mem::take(&mut self.work),
@@ -159,8 +157,8 @@ impl Batch {
     }
 }
 
-fn wait(receiver: oneshot::Receiver<Result<(), StoreError>>) -> Result<(), StoreError> {
-    receiver.blocking_recv().unwrap_or(Err(StoreError::Closed))
+fn wait(receiver: Receiver<Result<(), StoreError>>) -> Result<(), StoreError> {
+    receiver.recv().unwrap_or(Err(StoreError::Closed))
 }
 
 impl Drop for Batch {

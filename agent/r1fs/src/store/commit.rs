@@ -6,7 +6,6 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
 
 use super::{
     Inner,
@@ -49,7 +48,7 @@ pub(super) struct Work {
 pub(super) struct Job {
     pub(super) work: Work,
     pub(super) writes: Arc<Writes>,
-    pub(super) done: oneshot::Sender<Result<(), StoreError>>,
+    pub(super) done: SyncSender<Result<(), StoreError>>,
 }
 
 /// Files of one job that are still being written, and what went wrong.
