@@ -7,6 +7,7 @@ pub mod api;
 pub mod cid;
 pub mod exchange;
 pub mod fetch;
+pub mod seal;
 pub mod store;
 
 pub use api::Files;
