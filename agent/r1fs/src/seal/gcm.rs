@@ -8,7 +8,7 @@
 //! by a [`TagCheck`] and then, any part of it, by the [`Opener`] that the check gives. Memory is that of the caller's
 //! pieces. The two passes must see the same bytes; content addressing sees to that.
 
-mod stream;
+pub(super) mod stream;
 
 use std::ops::Range;
 

@@ -22,8 +22,18 @@ impl Key {
         key
     }
 
+    /// Room for a key that is derived.
+    pub(super) fn zero() -> Self {
+        Self(Zeroizing::new([0; 32]))
+    }
+
+    /// Where a derived key is written.
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8; 32] {
+        &mut self.0
+    }
+
     /// The bytes.
-    pub(crate) fn bytes(&self) -> &[u8; 32] {
+    pub(super) fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }

@@ -18,7 +18,7 @@ const STRIDE: usize = 8 << 10;
 const FIRST: u32 = 2;
 
 /// The state of a message in work.
-pub(super) struct Stream {
+pub(in crate::seal) struct Stream {
     cipher: Ctr32BE<Aes256>,
     hash: GHash,
     /// Ciphertext that fills no block yet.
@@ -35,7 +35,7 @@ fn counter(nonce: Nonce, count: u32) -> [u8; BLOCK] {
 }
 
 impl Stream {
-    pub(super) fn new(key: &Key, nonce: Nonce) -> Self {
+    pub(in crate::seal) fn new(key: &Key, nonce: Nonce) -> Self {
         let aes = Aes256::new(key.bytes().into());
         let mut hash_key = ghash::Key::default();
         aes.encrypt_block(&mut hash_key);
@@ -51,7 +51,7 @@ impl Stream {
     }
 
     /// Encrypts the next bytes in place. The caller keeps the message below GCM's limit.
-    pub(super) fn encrypt(&mut self, piece: &mut [u8]) {
+    pub(in crate::seal) fn encrypt(&mut self, piece: &mut [u8]) {
         for part in piece.chunks_mut(STRIDE) {
             self.cipher.apply_keystream(part);
             self.hash(part);
@@ -59,7 +59,7 @@ impl Stream {
     }
 
     /// Takes the next bytes of the ciphertext.
-    pub(super) fn hash(&mut self, mut ciphertext: &[u8]) {
+    pub(in crate::seal) fn hash(&mut self, mut ciphertext: &[u8]) {
         if self.filled > 0 {
             let taken = ciphertext.len().min(BLOCK - self.filled);
             let (head, rest) = ciphertext.split_at(taken);
@@ -80,7 +80,7 @@ impl Stream {
     }
 
     /// The tag of a message of `length` bytes.
-    pub(super) fn tag(mut self, length: u64) -> Tag {
+    pub(in crate::seal) fn tag(mut self, length: u64) -> Tag {
         self.hash.update_padded(&self.partial[..self.filled]);
         let mut lengths = [0; BLOCK];
         // Lengths are in bits; the first 8 bytes are for additional data, of which there is none.
@@ -94,13 +94,13 @@ impl Stream {
     }
 
     /// Whether `tag` is the tag of a message of `length` bytes; takes as long for any tag of that length.
-    pub(super) fn accepts(self, length: u64, tag: &[u8]) -> bool {
+    pub(in crate::seal) fn accepts(self, length: u64, tag: &[u8]) -> bool {
         self.tag(length)[..].ct_eq(tag).into()
     }
 }
 
 /// Decrypts in place bytes that begin `at` bytes behind the message's beginning.
-pub(super) fn decrypt(key: &Key, nonce: Nonce, at: u64, piece: &mut [u8]) {
+pub(in crate::seal) fn decrypt(key: &Key, nonce: Nonce, at: u64, piece: &mut [u8]) {
     let mut cipher = Ctr32BE::<Aes256>::new(key.bytes().into(), (&counter(nonce, FIRST)).into());
     cipher.seek(at);
     cipher.apply_keystream(piece);
