@@ -73,7 +73,7 @@ impl Segments {
             key: Key::zero(),
             prefix: [0; NONCE - 5],
         };
-        let mut expand = |info: &[u8], out: &mut [u8]| {
+        let expand = |info: &[u8], out: &mut [u8]| {
             derived
                 .expand_multi_info(&[header, info], out)
                 .expect("HKDF-SHA256 gives up to 8160 bytes");
