@@ -260,7 +260,7 @@ mod tests {
         }
     }
 
-    fn links(_: &Cid, data: &[u8]) -> Vec<Cid> {
+    fn links(_: &Cid, data: &Bytes) -> Vec<Cid> {
         let Some(links) = data.strip_prefix(b">") else {
             return Vec::new();
         };

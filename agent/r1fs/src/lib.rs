@@ -5,10 +5,12 @@
 
 pub mod api;
 pub mod cid;
+pub mod dag_pb;
 pub mod exchange;
 pub mod fetch;
 pub mod seal;
 pub mod store;
+pub mod unixfs;
 
 pub use api::Files;
 pub use cid::{Block, Cid, MAX_BLOCK};

@@ -54,7 +54,7 @@ use crate::{
 /// Milliseconds since 1970-01-01 UTC.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 /// The links of a block; none for one that is no node or does not decode.
-pub type LinksOf = fn(&Cid, &[u8]) -> Vec<Cid>;
+pub type LinksOf = fn(&Cid, &Bytes) -> Vec<Cid>;
 
 /// Settings of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,7 +178,7 @@ impl Store {
     }
 
     /// The links of a block, as references are counted by them.
-    pub fn links(&self, cid: &Cid, data: &[u8]) -> Vec<Cid> {
+    pub fn links(&self, cid: &Cid, data: &Bytes) -> Vec<Cid> {
         (self.inner.links)(cid, data)
     }
 

@@ -156,6 +156,6 @@ impl Inner {
             None => self.folder.read(digest, size)?,
         };
         let cid = Cid::new_v1(DAG_PB, *crate::cid::of_digest(digest).hash());
-        Ok(data.map_or_else(Vec::new, |data| digests(&(self.links)(&cid, &data))))
+        Ok(data.map_or_else(Vec::new, |data| digests(&(self.links)(&cid, &data.into()))))
     }
 }

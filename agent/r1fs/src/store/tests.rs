@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A toy node: `>` and then the digests of its links.
-fn toy_links(_: &Cid, data: &[u8]) -> Vec<Cid> {
+fn toy_links(_: &Cid, data: &Bytes) -> Vec<Cid> {
     let Some(links) = data.strip_prefix(b">") else {
         return Vec::new();
     };
