@@ -67,6 +67,24 @@ pub fn canonical_json(
     Ok(writer.out)
 }
 
+/// The canonical text of any value.
+///
+/// # Errors
+/// As [`canonical_json`].
+pub fn canonical_value(
+    value: &Value,
+    form: FloatForm,
+    limits: CanonicalLimits,
+) -> Result<String, CanonicalError> {
+    let mut writer = Writer {
+        out: String::new(),
+        form,
+        limits,
+    };
+    writer.value(value, 1)?;
+    Ok(writer.out)
+}
+
 /// The text of a finite float as Python's `repr` prints it; `null` for NaN and infinities.
 pub fn python_float(value: f64) -> String {
     if !value.is_finite() {
@@ -288,6 +306,16 @@ mod tests {
             let value: f64 = serde_json::from_str(text).unwrap();
             assert_eq!(python_float(value), text);
         }
+    }
+
+    #[test]
+    fn a_value_need_not_be_an_object() {
+        let text = |json: &str| {
+            let value = serde_json::from_str(json).unwrap();
+            canonical_value(&value, FloatForm::Current, CanonicalLimits::default()).unwrap()
+        };
+        assert_eq!(text(r#"[{"b": 1, "a": 1e2}, "é"]"#), r#"[{"a":100.0,"b":1},"é"]"#);
+        assert_eq!(text("null"), "null");
     }
 
     #[test]

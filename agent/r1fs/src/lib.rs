@@ -6,6 +6,7 @@
 pub mod api;
 pub mod cid;
 pub mod dag_pb;
+pub mod document;
 pub mod exchange;
 pub mod fetch;
 pub mod seal;

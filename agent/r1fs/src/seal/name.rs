@@ -94,7 +94,7 @@ pub(super) fn push_quoted(out: &mut String, text: &str) {
 }
 
 /// `\uXXXX`, twice for characters beyond 16 bits.
-pub(super) fn push_escaped(out: &mut String, character: char) {
+pub(crate) fn push_escaped(out: &mut String, character: char) {
     for unit in character.encode_utf16(&mut [0; 2]) {
         // Writing to a string cannot fail.
         let _ = write!(out, "\\u{unit:04x}");
