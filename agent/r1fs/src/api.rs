@@ -30,6 +30,10 @@ pub struct SealOptions {
     pub secret: Option<String>,
     /// Makes the object reproducible: the nonce is drawn from CPython's generator with this seed.
     pub nonce: Option<i64>,
+    /// The least and the most bytes that the content can have, where that is known before it comes. Contents of
+    /// [`crate::seal::segments::SEGMENTED_FROM`] and more are sealed in segments; where the bounds leave that open,
+    /// the content is held in memory until it is known.
+    pub length: Option<(u64, u64)>,
 }
 
 /// What was added.
@@ -138,6 +142,9 @@ pub enum FilesError {
         /// What the nodes that refused said.
         reason: String,
     },
+    /// The disk or the index is full.
+    #[error("{0}")]
+    NoSpace(String),
     /// The caller may not.
     #[error("{what}: {who} may not")]
     Forbidden {

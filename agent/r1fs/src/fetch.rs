@@ -46,6 +46,8 @@ pub struct Fetched {
     pub bytes: u64,
     /// Bytes of them that came from peers.
     pub received: u64,
+    /// Blocks of them that came from peers.
+    pub received_blocks: u64,
 }
 
 /// Why a DAG is not complete here.
@@ -176,6 +178,7 @@ async fn walk(
         }
         if got.received {
             fetched.received += got.data.len() as u64;
+            fetched.received_blocks += 1;
             let block = Block {
                 cid: got.cid,
                 data: got.data,
