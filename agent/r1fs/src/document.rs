@@ -1,10 +1,11 @@
 //! Documents as the bytes of files: what the add_json, add_pickle and add_yaml calls store.
 //!
 //! [`json`] and [`pickle`] give the bytes that upstream gives, so that a reproducible object has the same name on
-//! both.
+//! both. [`yaml`] gives bytes that upstream reads as the same value, and reads what upstream writes.
 
 pub mod json;
 pub mod pickle;
+pub mod yaml;
 
 /// The name of a JSON document that was added without one (upstream's).
 pub const DEFAULT_JSON_NAME: &str = "data.json";
@@ -22,4 +23,12 @@ pub enum DocumentError {
     /// It is nested too deeply.
     #[error("document: nested deeper than {MAX_DEPTH} levels")]
     TooDeep,
+    /// A YAML document that is none, or says what JSON cannot.
+    #[error("yaml document, line {line}: {reason}")]
+    Yaml {
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
 }
