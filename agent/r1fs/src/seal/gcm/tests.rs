@@ -2,6 +2,7 @@ use aes_gcm::{Aes256Gcm, KeyInit as _, aead::Aead as _};
 use proptest::prelude::*;
 
 use super::*;
+use crate::unixfs::{Importer, Nowhere, Profile};
 
 /// Measured against upstream: `{"name":"test","nested":{"key":"value"},"value":123}` as `test.json`, secret
 /// `test-secret`, nonce 1.
@@ -71,6 +72,10 @@ fn an_object_is_upstreams_byte_for_byte() {
     let nonce = super::super::nonce::from_integer(1);
     let object = seal(nonce, "test.json", &[content]);
     assert_eq!(hex::encode(&object), VECTOR);
+    let mut importer = Importer::new(Profile::KUBO);
+    importer.push(&object, &mut Nowhere).unwrap();
+    let cid = importer.finish(&mut Nowhere).unwrap().cid;
+    assert_eq!(cid.to_string(), "QmdNA9YKmvvQk7JacJYAxnVEVz2bSXUijnMqpna31FZXPG");
     let opener = check(&key(), &object, 7).unwrap();
     assert_eq!((opener.filename(), opener.size()), ("test.json", 52));
     assert_eq!(read(&opener, &object, 0..52), content);
