@@ -12,6 +12,7 @@ pub mod durability;
 pub mod exchange;
 pub mod fetch;
 pub mod files;
+pub mod http;
 pub mod seal;
 pub mod store;
 pub mod unixfs;
