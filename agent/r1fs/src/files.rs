@@ -1,6 +1,7 @@
 //! The files of this node: sealing, storing, fetching, opening.
 
 mod add;
+mod archive;
 mod error;
 mod manage;
 mod open;
@@ -12,7 +13,10 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-pub use self::manage::{Change, Entry, Stat};
+pub use self::{
+    archive::ImportedArchive,
+    manage::{Change, Entry, Stat},
+};
 use crate::{
     Cid,
     api::{Caller, FilesError, Identity},

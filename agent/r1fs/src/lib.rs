@@ -5,6 +5,7 @@
 //! [`files`] is all of it together, [`api`] is what the front ends (HTTP, control socket) ask of a node.
 
 pub mod api;
+pub mod car;
 pub mod cid;
 pub mod dag_pb;
 pub mod document;

@@ -332,3 +332,50 @@ async fn objects_are_read_from_another_node_and_healed_from_it() {
     assert_eq!((verified.damaged.len(), healed), (1, 1));
     assert!(reader.files.verify(false).await.unwrap().0.damaged.is_empty());
 }
+
+async fn bytes_of(stream: ByteStream) -> Vec<u8> {
+    let pieces: Vec<_> = stream.collect().await;
+    pieces.into_iter().flat_map(|piece| piece.unwrap()).collect()
+}
+
+#[tokio::test]
+async fn archives_carry_objects_and_lies_in_them_pin_nothing() {
+    let origin = fixture(Arc::new(Alone));
+    let data = content(1 << 20);
+    let added = origin
+        .files
+        .add_plain(&Caller::Operator, stream_of(&data))
+        .await
+        .unwrap();
+    let archive = bytes_of(origin.files.export_archive(&added.cid)).await;
+    let other = fixture(Arc::new(Alone));
+    let imported = other
+        .files
+        .import_archive(&Caller::Operator, stream_of(&archive))
+        .await
+        .unwrap();
+    assert_eq!(
+        (imported.roots, imported.blocks),
+        (vec![added.cid.to_string()], 5)
+    );
+    let (size, stream) = other.files.cat(&added.cid).await.unwrap();
+    assert_eq!((size, bytes_of(stream).await == data), (1 << 20, true));
+    for (what, bytes) in [
+        ("cut off", archive[..archive.len() - 1].to_vec()),
+        ("another hash", [&archive[..archive.len() - 1], b"x"].concat()),
+        (
+            "none of 0 peers",
+            archive[..archive.len() - 262_158 - 37].to_vec(),
+        ),
+    ] {
+        let third = fixture(Arc::new(Alone));
+        let error = third
+            .files
+            .import_archive(&Caller::Operator, stream_of(&bytes))
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(what), "{what}: {error}");
+        assert!(third.files.pins(None, 9).await.unwrap().is_empty());
+    }
+}
