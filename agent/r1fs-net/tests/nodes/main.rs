@@ -2,5 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at its first surprise")]
 
 mod exchange;
+mod hostile;
 mod node;
+
+mod raw;
 mod requests;
