@@ -1,6 +1,8 @@
 //! TLS or noise, whichever the other end has.
 
-use std::{io, pin::Pin};
+mod tls;
+
+use std::{io, pin::Pin, sync::Arc};
 
 use futures::{AsyncRead, AsyncWrite, future::Either};
 use libp2p::{
@@ -10,19 +12,22 @@ use libp2p::{
         upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade},
     },
     identity::Keypair,
-    noise, tls,
+    noise,
+    tls::{Config as TlsConfig, TlsStream},
 };
+use rustls::ClientConfig;
 
 use crate::{NetError, config::Security};
 
 /// The offers of this node, the preferred first.
 #[derive(Clone)]
 pub(crate) struct Secure {
-    tls: Option<tls::Config>,
+    /// How it accepts, and how it dials.
+    tls: Option<(TlsConfig, Arc<ClientConfig>)>,
     noise: Option<noise::Config>,
 }
 
-type Secured<C> = (PeerId, Either<tls::TlsStream<C>, noise::Output<C>>);
+type Secured<C> = (PeerId, Either<TlsStream<C>, noise::Output<C>>);
 type Upgrading<C> = Pin<Box<dyn Future<Output = io::Result<Secured<C>>> + Send>>;
 
 fn fault(error: &dyn std::fmt::Display) -> NetError {
@@ -38,17 +43,19 @@ fn absent() -> io::Error {
 
 impl Secure {
     pub(crate) fn new(security: Security, key: &Keypair) -> Result<Self, NetError> {
-        let tls = (security != Security::Noise).then(|| tls::Config::new(key).map_err(|error| fault(&error)));
-        let noise =
-            (security != Security::Tls).then(|| noise::Config::new(key).map_err(|error| fault(&error)));
+        let tls = || {
+            let accept = TlsConfig::new(key).map_err(|error| fault(&error))?;
+            Ok((accept, tls::client(key).map_err(|error| fault(&error))?))
+        };
+        let noise = || noise::Config::new(key).map_err(|error| fault(&error));
         Ok(Self {
-            tls: tls.transpose()?,
-            noise: noise.transpose()?,
+            tls: (security != Security::Noise).then(tls).transpose()?,
+            noise: (security != Security::Tls).then(noise).transpose()?,
         })
     }
 
     fn tls_name(&self) -> Option<&'static str> {
-        self.tls.as_ref()?.protocol_info().next()
+        self.tls.as_ref()?.0.protocol_info().next()
     }
 }
 
@@ -74,8 +81,8 @@ where
     fn upgrade_inbound(self, socket: C, name: &'static str) -> Self::Future {
         Box::pin(async move {
             if self.tls_name() == Some(name) {
-                let tls = self.tls.ok_or_else(absent)?;
-                let done = tls.upgrade_inbound(socket, name).await;
+                let (accept, _) = self.tls.ok_or_else(absent)?;
+                let done = accept.upgrade_inbound(socket, name).await;
                 let (peer, stream) = done.map_err(io::Error::other)?;
                 return Ok((peer, Either::Left(stream)));
             }
@@ -98,9 +105,8 @@ where
     fn upgrade_outbound(self, socket: C, name: &'static str) -> Self::Future {
         Box::pin(async move {
             if self.tls_name() == Some(name) {
-                let tls = self.tls.ok_or_else(absent)?;
-                let done = tls.upgrade_outbound(socket, name).await;
-                let (peer, stream) = done.map_err(io::Error::other)?;
+                let (_, dial) = self.tls.ok_or_else(absent)?;
+                let (peer, stream) = tls::dial(dial, socket).await?;
                 return Ok((peer, Either::Left(stream)));
             }
             let noise = self.noise.ok_or_else(absent)?;
