@@ -107,6 +107,9 @@ pub struct Config {
     /// Claim after each closed epoch.
     #[serde(default)]
     pub auto_claim: bool,
+    /// Files; without this table the node keeps none.
+    #[serde(default)]
+    pub r1fs: Option<crate::files::Settings>,
 }
 
 impl Config {
@@ -130,6 +133,9 @@ impl Config {
             *part = base.join(&*part);
         }
         config.host_socket = config.host_socket.map(|socket| base.join(socket));
+        if let Some(key) = config.r1fs.as_mut().and_then(|r1fs| r1fs.swarm_key.as_mut()) {
+            *key = base.join(&*key);
+        }
         config.check(path)?;
         Ok(config)
     }
@@ -148,6 +154,9 @@ impl Config {
                 "alias",
                 format!("{length} characters, 1 to {MAX_ALIAS_CHARS} are allowed"),
             );
+        }
+        if let Some((key, why)) = self.r1fs.as_ref().and_then(crate::files::Settings::fault) {
+            return refuse(key, why);
         }
         match self.metrics_listen {
             Some(address) if !address.ip().is_loopback() => refuse(

@@ -9,7 +9,9 @@ use r1_oraclesync::{MAX_TABLE_BYTES, SignedTable};
 use r1_poa::{Beat, MAX_BEAT_BYTES, Refusal};
 use tokio::sync::mpsc;
 
-use crate::{clock::now_ms, follower, mempool::PoolError, node::Node, statements::StatementError};
+use crate::{
+    clock::now_ms, files::members, follower, mempool::PoolError, node::Node, statements::StatementError,
+};
 
 /// Topic of heartbeats: signed envelopes as JSON.
 pub const HEARTBEAT: &str = "heartbeat/1";
@@ -30,6 +32,7 @@ pub fn topics() -> Vec<TopicConfig> {
         TopicConfig::new(HEARTBEAT, SMALL_MESSAGE),
         TopicConfig::new(TABLE, MAX_TABLE_BYTES + SALT),
         TopicConfig::new(TRANSACTION, SMALL_MESSAGE),
+        TopicConfig::new(members::TOPIC, members::MAX_ANNOUNCEMENT + SALT),
     ]
 }
 
@@ -58,7 +61,7 @@ pub async fn run(node: Arc<Node>, mut events: mpsc::Receiver<Event>) {
     }
 }
 
-fn judge(node: &Node, message: &GossipMessage) -> Acceptance {
+fn judge(node: &Arc<Node>, message: &GossipMessage) -> Acceptance {
     match message.topic.as_str() {
         HEARTBEAT => match heartbeat(node, &message.data) {
             Ok(()) => Acceptance::Accept,
@@ -78,6 +81,16 @@ fn judge(node: &Node, message: &GossipMessage) -> Acceptance {
             Some(Err(error)) => refuse(node, TRANSACTION, error.reason(), error.is_hostile()),
             None => refuse(node, TRANSACTION, "malformed", true),
         },
+        members::TOPIC => {
+            let heard = message
+                .data
+                .get(SALT..)
+                .and_then(|body| members::heard(node, message.source, body));
+            match heard {
+                Some(()) => Acceptance::Accept,
+                None => refuse(node, members::TOPIC, "malformed", true),
+            }
+        }
         _ => Acceptance::Ignore,
     }
 }

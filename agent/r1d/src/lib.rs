@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod duties;
 pub mod figures;
+pub mod files;
 pub mod follower;
 pub mod gossip;
 pub mod heartbeat;

@@ -21,6 +21,7 @@ use crate::{
     config::Config,
     duties,
     figures::Figures,
+    files::{self, FilePlane},
     follower, gossip, heartbeat,
     host::Host,
     ledger::Ledger,
@@ -67,6 +68,8 @@ pub struct Node {
     pub store: Arc<Store>,
     /// What the control API shows of the node.
     pub info: NodeInfo,
+    /// Files, if this node keeps any.
+    pub files: Option<Arc<FilePlane>>,
     recorder: Mutex<Recorder>,
     /// Only an oracle has one; it is taken out when the node stops.
     agreement: Option<RwLock<Option<r1_oraclesync::Handle>>>,
@@ -134,6 +137,19 @@ impl Node {
         }
     }
 
+    /// The EVM address of who runs a node: the owner of the licence it is linked to, or else its own key's.
+    pub fn operator_of(&self, node: &NodeAddress) -> [u8; 20] {
+        let chain = self.chain.lock();
+        let linked = chain
+            .ledger()
+            .state()
+            .licences()
+            .find(|view| view.node == Some(*node));
+        let own = || PublicKey::try_from(node).map(|key| key.eth_address());
+        let operator = linked.map_or_else(own, |view| Ok(view.owner));
+        operator.map_or([0; 20], |address| *address.as_bytes())
+    }
+
     /// True if a node's own key owns a licence that it could link to itself.
     pub fn is_candidate(&self, node: &NodeAddress) -> bool {
         let Ok(key) = PublicKey::try_from(node) else {
@@ -177,9 +193,10 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
             Figures::register(registry),
             r1_net::Metrics::register(registry),
             r1_oraclesync::Metrics::register(registry),
+            config.r1fs.is_some().then(|| files::Figures::register(registry)),
         ));
     });
-    let (figures, net_metrics, agreement_metrics) = registered.context("metrics registry")?;
+    let (figures, net_metrics, agreement_metrics, files_figures) = registered.context("metrics registry")?;
     let (net, events) = r1_net::spawn(net_config(&config, &genesis, &key)?, net_metrics)?;
     std::fs::create_dir_all(&config.run_dir)
         .with_context(|| format!("run folder {}", config.run_dir.display()))?;
@@ -197,6 +214,13 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         (Arc::clone(handle.store()), Some(RwLock::new(Some(handle))))
     } else {
         (Arc::new(Store::open(&state.path().join("blocks"))?), None)
+    };
+    let (files, files_inputs) = match (config.r1fs.clone(), files_figures) {
+        (Some(settings), Some(figures)) => {
+            let (plane, inputs) = FilePlane::open(settings, &genesis, &key, state.path(), figures)?;
+            (Some(plane), Some(inputs))
+        }
+        _ => (None, None),
     };
     let info = NodeInfo {
         address: key.address(),
@@ -220,8 +244,9 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         store,
         info,
         agreement,
+        files,
     });
-    let tasks = spawn_tasks(&node, events).await?;
+    let tasks = spawn_tasks(&node, events, files_inputs).await?;
     tracing::info!(
         address = %node.address(),
         network = node.genesis.network,
@@ -311,13 +336,20 @@ async fn agree(
     Ok(r1_oraclesync::spawn(agreement, chain).await?)
 }
 
-async fn spawn_tasks(node: &Arc<Node>, events: mpsc::Receiver<Event>) -> anyhow::Result<JoinSet<()>> {
+async fn spawn_tasks(
+    node: &Arc<Node>,
+    events: mpsc::Receiver<Event>,
+    files: Option<files::Inputs>,
+) -> anyhow::Result<JoinSet<()>> {
     let mut tasks = JoinSet::new();
     node.refresh_known();
     view::serve(node, &mut tasks).await?;
     tasks.spawn(gossip::run(Arc::clone(node), events));
     tasks.spawn(heartbeat::run(Arc::clone(node)));
     tasks.spawn(duties::run(Arc::clone(node)));
+    if let (Some(plane), Some(inputs)) = (&node.files, files) {
+        files::spawn(node, plane, inputs, &mut tasks).await?;
+    }
     if !node.is_oracle() {
         let follower = Follower::new(&node.genesis)?;
         tasks.spawn(follower::run(Arc::clone(node), follower));
@@ -348,6 +380,9 @@ impl Running {
         self.tasks.shutdown().await;
         self.node.persistence.flush(&self.node);
         let _ = timeout(STOP_TIMEOUT, self.node.net.shutdown()).await;
+        if let Some(plane) = &self.node.files {
+            let _ = timeout(STOP_TIMEOUT, plane.net.shutdown()).await;
+        }
         if let Some(handle) = &self.node.agreement {
             let handle = handle.write().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(handle) = handle

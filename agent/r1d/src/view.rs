@@ -15,6 +15,7 @@ use crate::{
     },
     chain::SharedChain,
     clock::now_ms,
+    files::FilePlane,
     gossip::{self, TRANSACTION},
     licence,
     node::Node,
@@ -53,6 +54,10 @@ impl NodeView for View {
 
     fn with_recorder(&self, look: &mut dyn FnMut(&Recorder)) {
         look(&self.0.recorder());
+    }
+
+    fn files(&self) -> Option<Arc<FilePlane>> {
+        self.0.files.clone()
     }
 
     fn peers(&self) -> usize {

@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use r1_host_api::HostError;
+use r1_r1fs::api::FilesError;
 use serde_json::json;
 
 use crate::{chain::ChainError, ledger::LedgerError};
@@ -49,6 +50,16 @@ impl ApiError {
             "host_disconnected",
             "r1-hostd is not connected",
             "start it: systemctl start r1-hostd",
+        )
+    }
+
+    /// 501: this node keeps no files.
+    pub fn no_files() -> Self {
+        Self::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "no_files",
+            "this node keeps no files",
+            "add a table [r1fs] to r1d.toml and restart r1d",
         )
     }
 
@@ -137,6 +148,23 @@ impl From<ChainError> for ApiError {
 impl From<r1_oraclesync::StoreError> for ApiError {
     fn from(error: r1_oraclesync::StoreError) -> Self {
         Self::internal(error.to_string())
+    }
+}
+
+impl From<FilesError> for ApiError {
+    fn from(error: FilesError) -> Self {
+        let message = error.to_string();
+        let (status, code) = match error {
+            FilesError::NotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
+            FilesError::Timeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
+            FilesError::Invalid(_) | FilesError::BrokenOff { .. } => (StatusCode::BAD_REQUEST, "bad_request"),
+            FilesError::Sealed { .. } => (StatusCode::FORBIDDEN, "sealed"),
+            FilesError::Forbidden { .. } => (StatusCode::FORBIDDEN, "forbidden"),
+            FilesError::Full { .. } | FilesError::NoSpace(_) => (StatusCode::INSUFFICIENT_STORAGE, "storage"),
+            FilesError::Replicas { .. } => (StatusCode::SERVICE_UNAVAILABLE, "replicas"),
+            FilesError::Fault(_) => return Self::internal(message),
+        };
+        Self::new(status, code, message, "")
     }
 }
 

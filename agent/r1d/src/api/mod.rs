@@ -5,6 +5,7 @@ pub mod economy;
 pub mod epochs;
 pub mod error;
 pub mod prove;
+pub mod r1fs;
 pub mod reward;
 pub mod status;
 pub mod view;
@@ -57,6 +58,7 @@ pub fn router(node: Node) -> Router {
         .route("/v1/why/epoch/{epoch}", get(why::epoch))
         .route("/v1/why/reward/{epoch}", get(reward::reward))
         .route("/metrics", get(metrics))
+        .merge(r1fs::routes())
         .fallback(async || error::ApiError::not_found("no such call; see r1ctl --help"))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(map_response(error::uniform))

@@ -8,7 +8,7 @@ use r1_host_api::HostClient;
 use r1_oraclesync::Store;
 use r1_poa::Recorder;
 
-use crate::chain::SharedChain;
+use crate::{chain::SharedChain, files::FilePlane};
 
 /// A future that owns what it needs.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -51,6 +51,9 @@ pub trait NodeView: Send + Sync + 'static {
 
     /// Runs a look at the recorder.
     fn with_recorder(&self, look: &mut dyn FnMut(&Recorder));
+
+    /// The node's files, if it keeps any.
+    fn files(&self) -> Option<Arc<FilePlane>>;
 
     /// Connected peers.
     fn peers(&self) -> usize;
