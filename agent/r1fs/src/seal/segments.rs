@@ -24,7 +24,7 @@ use super::{
     name::{self, MAX_META},
 };
 
-/// Contents above this are sealed in segments, bytes: 64 MiB. Smaller ones take upstream's form, which upstream's
+/// Contents of so many bytes and more are sealed in segments: 64 MiB. Smaller ones take upstream's form, which upstream's
 /// nodes can open, and reading them twice is cheap.
 pub const SEGMENTED_FROM: u64 = 64 << 20;
 /// The first bytes, in the place of upstream's nonce. A random nonce equals them and the version once in 2^96 objects.
