@@ -23,7 +23,7 @@ use libp2p::{
 
 use crate::{
     config::{MAX_ADDRESSES_PER_PEER, MAX_KNOWN_PEERS},
-    handler::{Handler, Incoming, Outgoing, ToBehaviour},
+    handler::{Budget, Handler, Incoming, Outgoing, ToBehaviour},
     message::Message,
 };
 
@@ -69,6 +69,7 @@ pub(crate) struct Behaviour {
     known: HashMap<PeerId, Vec<Multiaddr>>,
     /// What the connections of a peer share, from before they are established.
     expecting: HashMap<PeerId, Weak<AtomicUsize>>,
+    budget: Arc<Budget>,
     events: VecDeque<ToSwarm<Event, Outgoing>>,
     waker: Option<Waker>,
 }
@@ -80,6 +81,7 @@ impl Behaviour {
             peers: HashMap::new(),
             known: HashMap::new(),
             expecting: HashMap::new(),
+            budget: Arc::default(),
             events: VecDeque::new(),
             waker: None,
         }
@@ -231,7 +233,7 @@ impl NetworkBehaviour for Behaviour {
             self.tell(Event::Refused(peer));
             return Err(ConnectionDenied::new(Stranger(peer)));
         }
-        Ok(Handler::new(self.expecting(peer)))
+        Ok(Handler::new(self.expecting(peer), self.budget.clone()))
     }
 
     fn handle_pending_outbound_connection(
@@ -253,7 +255,7 @@ impl NetworkBehaviour for Behaviour {
         _: Endpoint,
         _: PortUse,
     ) -> Result<Handler, ConnectionDenied> {
-        Ok(Handler::new(self.expecting(peer)))
+        Ok(Handler::new(self.expecting(peer), self.budget.clone()))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {

@@ -198,6 +198,11 @@ impl Config {
                 server.in_flight_per_peer,
                 1 << 30,
             ),
+            (
+                "limits.server.in_flight_per_stranger",
+                server.in_flight_per_stranger,
+                1 << 30,
+            ),
             ("limits.server.in_flight", server.in_flight, 1 << 34),
             ("limits.server.reads", server.reads, 256),
         ] {

@@ -12,7 +12,10 @@ mod writer;
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -26,6 +29,7 @@ use libp2p::swarm::{
 
 pub(crate) use name::Incoming;
 use name::Naming;
+pub(crate) use reader::Budget;
 use reader::{Event as ReadEvent, Readers};
 use upgrade::{Inbound, Outbound};
 use writer::{State, Writer};
@@ -35,6 +39,9 @@ pub const MAX_INBOUND: usize = 32;
 /// Streams of one connection on which a message may be half read: what bounds a connection's memory, at
 /// [`crate::message::MAX_MESSAGE`] each.
 pub const MAX_PARTIAL: usize = 8;
+/// Memory of half read messages of peers that owe nothing, over all connections, bytes; beyond it their streams are
+/// closed.
+pub const MAX_UNASKED_BYTES: usize = 128 << 20;
 /// Messages of one connection whose blocks are being named at a time.
 pub const MAX_NAMING: usize = 4;
 /// After how long without a message the outbound stream is closed.
@@ -80,10 +87,10 @@ pub(crate) struct Handler {
 type ToSwarm = ConnectionHandlerEvent<Outbound, (), ToBehaviour>;
 
 impl Handler {
-    pub(crate) fn new(expecting: Arc<AtomicUsize>) -> Self {
+    pub(crate) fn new(expecting: Arc<AtomicUsize>, budget: Arc<Budget>) -> Self {
         Self {
             expecting,
-            readers: Readers::default(),
+            readers: Readers::new(budget),
             naming: VecDeque::new(),
             writer: Writer::default(),
             events: VecDeque::new(),
@@ -106,12 +113,17 @@ impl Handler {
         true
     }
 
+    /// Whether the peer owes this node an answer.
+    fn asked(&self) -> bool {
+        self.expecting.load(Ordering::Relaxed) > 0
+    }
+
     /// Reads a message, if there is room for one.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
         if self.naming.len() >= MAX_NAMING {
             return false;
         }
-        match self.readers.poll(cx) {
+        match self.readers.poll(cx, self.asked()) {
             Some(ReadEvent::Message(wire)) => self.naming.push_back(name::start(wire, &self.expecting)),
             Some(ReadEvent::Malformed) => self.events.push_back(ToBehaviour::Malformed),
             None => return false,
@@ -153,10 +165,7 @@ impl ConnectionHandler for Handler {
     }
 
     fn connection_keep_alive(&self) -> bool {
-        !self.naming.is_empty()
-            || self.writer.is_busy()
-            || self.readers.partial() > 0
-            || self.expecting.load(std::sync::atomic::Ordering::Relaxed) > 0
+        !self.naming.is_empty() || self.writer.is_busy() || self.readers.partial() > 0 || self.asked()
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm> {

@@ -37,7 +37,7 @@ pub use config::{
 };
 pub use error::{Answer, Asked, FetchError, NetError};
 pub use handle::{Event, Handle, Reply, Request, State};
-pub use handler::{IDLE_STREAM, MAX_INBOUND, MAX_NAMING, MAX_PARTIAL, STALLED};
+pub use handler::{IDLE_STREAM, MAX_INBOUND, MAX_NAMING, MAX_PARTIAL, MAX_UNASKED_BYTES, STALLED};
 pub use libp2p::{Multiaddr, PeerId};
 pub use message::{
     DecodeError, Entry, MAX_BLOCKS, MAX_ENTRIES, MAX_MESSAGE, MAX_PRESENCES, Message, PROTOCOLS, Payload,

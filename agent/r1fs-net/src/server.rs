@@ -28,8 +28,11 @@ pub struct ServerLimits {
     pub wants_per_peer: usize,
     /// Bytes of blocks that are packed into one message; the last block may exceed it. Default 1 MiB.
     pub message: usize,
-    /// Bytes of one peer that are read and not yet written to its connection. Default 4 MiB.
+    /// Bytes of one announced peer that are read and not yet written to its connection. Default 4 MiB.
     pub in_flight_per_peer: usize,
+    /// The same of a stranger. With [`crate::Limits::strangers`] of them, less than `in_flight` in all, so that
+    /// strangers that take nothing cannot hold up the others. Default 1 MiB.
+    pub in_flight_per_stranger: usize,
     /// The same of all peers together. Default 128 MiB.
     pub in_flight: usize,
     /// Batches that are read from the store at a time. Default 4.
@@ -42,6 +45,7 @@ impl Default for ServerLimits {
             wants_per_peer: 4096,
             message: 1 << 20,
             in_flight_per_peer: 4 << 20,
+            in_flight_per_stranger: 1 << 20,
             in_flight: 128 << 20,
             reads: 4,
         }
@@ -67,8 +71,12 @@ pub(crate) struct Reading {
 /// What happened.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// A peer came; `rate` is in bytes per second.
-    Connected { peer: PeerId, rate: Option<u64> },
+    /// A peer came, or has been announced meanwhile; `rate` is in bytes per second.
+    Connected {
+        peer: PeerId,
+        rate: Option<u64>,
+        known: bool,
+    },
     /// Its last connection ended.
     Disconnected(PeerId),
     /// It wants something.
@@ -141,8 +149,14 @@ impl Server {
     pub(crate) fn handle(&mut self, now: Instant, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         match input {
-            Input::Connected { peer, rate } => {
-                self.ledgers.entry(peer).or_insert_with(|| Ledger::new(rate, now));
+            Input::Connected { peer, rate, known } => {
+                let limit = if known {
+                    self.limits.in_flight_per_peer
+                } else {
+                    self.limits.in_flight_per_stranger
+                };
+                let ledger = self.ledgers.entry(peer).or_insert_with(Ledger::new);
+                ledger.agree(rate, limit, now);
             }
             Input::Disconnected(peer) => self.disconnected(peer),
             Input::Wants { peer, full, entries } => self.wants(peer, full, entries, &mut effects),
@@ -222,10 +236,9 @@ impl Server {
 
     /// Gives a peer a turn if it has something to wait for.
     fn wake(&mut self, peer: PeerId) {
-        let limit = self.limits.in_flight_per_peer;
         if let Some(ledger) = self.ledgers.get_mut(&peer)
             && !ledger.queued
-            && ledger.ready(limit)
+            && ledger.ready()
         {
             ledger.queued = true;
             self.turns.push_back(peer);
@@ -243,10 +256,10 @@ impl Server {
             };
             ledger.queued = false;
             ledger.fill(now);
-            if !ledger.ready(self.limits.in_flight_per_peer) {
+            if !ledger.ready() {
                 continue;
             }
-            match ledger.turn(&self.limits) {
+            match ledger.turn(self.limits.message) {
                 Some((wants, budget)) => {
                     self.reads += 1;
                     effects.push(Effect::Read { peer, wants, budget });

@@ -3,6 +3,10 @@
 use std::{
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -10,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use futures::AsyncRead;
 use libp2p::Stream;
 
-use super::{MAX_INBOUND, MAX_PARTIAL};
+use super::{MAX_INBOUND, MAX_PARTIAL, MAX_UNASKED_BYTES};
 use crate::message::MAX_MESSAGE;
 
 /// Memory of a message is taken in steps of this size as its bytes arrive: who announces much and sends nothing costs
@@ -18,6 +22,32 @@ use crate::message::MAX_MESSAGE;
 const STEP: usize = 256 << 10;
 /// Bytes of a length that may be: 28 bits are more than any message has.
 const MAX_LENGTH_BYTES: u32 = 4;
+
+/// Memory of half read messages that nobody asked for, over all connections.
+#[derive(Debug, Default)]
+pub(crate) struct Budget(AtomicUsize);
+
+/// A part of it; comes back when dropped.
+#[derive(Debug, Default)]
+struct Share {
+    of: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Share {
+    /// Takes more; false if there is no more.
+    fn grow(&mut self, bytes: usize) -> bool {
+        let before = self.of.0.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes += bytes;
+        before + bytes <= MAX_UNASKED_BYTES
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.of.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
 
 pub(super) enum Event {
     Message(Bytes),
@@ -31,9 +61,17 @@ struct Partial {
     length_bytes: u32,
     buffer: Option<BytesMut>,
     filled: usize,
+    share: Share,
 }
 
 impl Partial {
+    fn new(of: Arc<Budget>) -> Self {
+        Self {
+            share: Share { of, bytes: 0 },
+            ..Self::default()
+        }
+    }
+
     fn started(&self) -> bool {
         self.length_bytes > 0
     }
@@ -49,14 +87,19 @@ impl Partial {
         Ok(!more)
     }
 
-    /// The part of the buffer that is to be filled next.
-    fn space(&mut self) -> &mut [u8] {
+    /// The part of the buffer that is to be filled next. `asked`: the peer owes something, so that its messages do not
+    /// count towards what is kept of those that nobody asked for.
+    fn space(&mut self, asked: bool) -> io::Result<&mut [u8]> {
         let length = self.length;
         let buffer = self.buffer.get_or_insert_with(|| BytesMut::with_capacity(length));
         if buffer.len() == self.filled {
-            buffer.resize((self.filled + STEP).min(length), 0);
+            let more = STEP.min(length - self.filled);
+            if !asked && !self.share.grow(more) {
+                return Err(io::ErrorKind::OutOfMemory.into());
+            }
+            buffer.resize(self.filled + more, 0);
         }
-        &mut buffer[self.filled..]
+        Ok(&mut buffer[self.filled..])
     }
 
     fn complete(&self) -> bool {
@@ -71,12 +114,12 @@ struct Reader<S> {
 
 impl<S: AsyncRead + Unpin> Reader<S> {
     /// The next message; `Ok(None)` at the stream's end between messages.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+    fn poll(&mut self, cx: &mut Context<'_>, asked: bool) -> Poll<io::Result<Option<Bytes>>> {
         while !self.partial.complete() {
             let count = if self.partial.buffer.is_some() {
-                ready!(self.poll_body(cx))?
+                ready!(self.poll_body(cx, asked))?
             } else {
-                ready!(self.poll_length(cx))?
+                ready!(self.poll_length(cx, asked))?
             };
             if count == 0 {
                 return Poll::Ready(if self.partial.started() {
@@ -86,23 +129,24 @@ impl<S: AsyncRead + Unpin> Reader<S> {
                 });
             }
         }
-        let done = std::mem::take(&mut self.partial);
+        let next = Partial::new(self.partial.share.of.clone());
+        let done = std::mem::replace(&mut self.partial, next);
         Poll::Ready(Ok(done.buffer.map(BytesMut::freeze)))
     }
 
     /// Bytes read of the length: 0 at the end.
-    fn poll_length(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll_length(&mut self, cx: &mut Context<'_>, asked: bool) -> Poll<io::Result<usize>> {
         let mut byte = [0];
         let count = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut byte))?;
         if count > 0 && self.partial.length_byte(byte[0])? {
-            self.partial.space();
+            self.partial.space(asked)?;
         }
         Poll::Ready(Ok(count))
     }
 
     /// Bytes read of the message: 0 at the end.
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let space = self.partial.space();
+    fn poll_body(&mut self, cx: &mut Context<'_>, asked: bool) -> Poll<io::Result<usize>> {
+        let space = self.partial.space(asked)?;
         let count = ready!(Pin::new(&mut self.stream).poll_read(cx, space))?;
         self.partial.filled += count;
         Poll::Ready(Ok(count))
@@ -110,18 +154,26 @@ impl<S: AsyncRead + Unpin> Reader<S> {
 }
 
 /// All streams on which messages may come.
-#[derive(Default)]
 pub(super) struct Readers {
+    budget: Arc<Budget>,
     streams: Vec<Reader<Stream>>,
     /// Where the last message came from: the others are looked at first.
     next: usize,
 }
 
 impl Readers {
+    pub(super) fn new(budget: Arc<Budget>) -> Self {
+        Self {
+            budget,
+            streams: Vec::new(),
+            next: 0,
+        }
+    }
+
     /// Takes a stream; drops it if there are too many.
     pub(super) fn add(&mut self, stream: Stream) {
         if self.streams.len() < MAX_INBOUND {
-            let partial = Partial::default();
+            let partial = Partial::new(self.budget.clone());
             self.streams.push(Reader { stream, partial });
         }
     }
@@ -132,8 +184,8 @@ impl Readers {
         self.streams.iter().filter(started).count()
     }
 
-    /// The next thing that any stream says.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Option<Event> {
+    /// The next thing that any stream says. `asked`: the peer owes this node something.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, asked: bool) -> Option<Event> {
         let mut partial = self.partial();
         let mut left = self.streams.len();
         while left > 0 {
@@ -148,12 +200,16 @@ impl Readers {
             if !started && partial >= MAX_PARTIAL {
                 continue;
             }
-            match reader.poll(cx) {
+            match reader.poll(cx, asked) {
                 Poll::Pending => partial += usize::from(!started && reader.partial.started()),
                 Poll::Ready(Ok(Some(message))) => return Some(Event::Message(message)),
                 Poll::Ready(end) => {
                     self.streams.swap_remove(self.next);
-                    if end.is_err_and(|error| error.kind() == io::ErrorKind::InvalidData) {
+                    let fault = end.err().map(|error| error.kind());
+                    if matches!(
+                        fault,
+                        Some(io::ErrorKind::InvalidData | io::ErrorKind::OutOfMemory)
+                    ) {
                         return Some(Event::Malformed);
                     }
                 }
@@ -176,7 +232,7 @@ mod tests {
             partial: Partial::default(),
         };
         let mut messages = Vec::new();
-        while let Some(message) = block_on(poll_fn(|cx| reader.poll(cx)))? {
+        while let Some(message) = block_on(poll_fn(|cx| reader.poll(cx, true)))? {
             messages.push(message);
         }
         Ok(messages)
@@ -210,11 +266,29 @@ mod tests {
         }
         assert!(partial.length_byte(2).unwrap());
         assert_eq!(partial.length, MAX_MESSAGE - (64 << 10));
-        assert_eq!(partial.space().len(), STEP);
+        assert_eq!(partial.space(true).unwrap().len(), STEP);
         assert_eq!(
             read(&[0x80, 0x80, 0x80, 2, 1]).unwrap_err().kind(),
             io::ErrorKind::UnexpectedEof
         );
+    }
+
+    #[test]
+    fn what_nobody_asked_for_is_bounded_over_all_connections() {
+        let budget = Arc::new(Budget::default());
+        let partial = || Partial {
+            length: STEP,
+            ..Partial::new(budget.clone())
+        };
+        let mut all: Vec<_> = (0..MAX_UNASKED_BYTES / STEP).map(|_| partial()).collect();
+        assert!(all.iter_mut().all(|partial| partial.space(false).is_ok()));
+        let error = partial().space(false).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
+        assert!(partial().space(true).is_ok());
+        all.pop();
+        assert!(partial().space(false).is_ok());
+        drop(all);
+        assert_eq!(budget.0.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
 
 use r1_r1fs::{Cid, MAX_BLOCK};
 
-use super::{Lookup, MAX_LOOKUPS, ServerLimits};
+use super::{Lookup, MAX_LOOKUPS};
 use crate::message::Entry;
 
 /// Place in a wantlist: priority, then arrival.
@@ -31,25 +31,34 @@ pub(super) struct Ledger {
     deficit: i64,
     bucket: Option<Bucket>,
     pub(super) in_flight: usize,
+    in_flight_limit: usize,
     pub(super) queued: bool,
 }
 
 impl Ledger {
-    pub(super) fn new(rate: Option<u64>, now: Instant) -> Self {
-        let bucket = rate.map(|rate| Bucket {
-            rate,
-            tokens: burst(rate),
-            filled: now,
-        });
+    pub(super) fn new() -> Self {
         Self {
             wants: BTreeMap::new(),
             places: HashMap::new(),
             cancelled: HashSet::new(),
             reading: false,
             deficit: 0,
-            bucket,
+            bucket: None,
             in_flight: 0,
+            in_flight_limit: 0,
             queued: false,
+        }
+    }
+
+    /// What the peer may take from now on.
+    pub(super) fn agree(&mut self, rate: Option<u64>, in_flight: usize, now: Instant) {
+        self.in_flight_limit = in_flight;
+        if self.bucket.as_ref().map(|bucket| bucket.rate) != rate {
+            self.bucket = rate.map(|rate| Bucket {
+                rate,
+                tokens: burst(rate),
+                filled: now,
+            });
         }
     }
 
@@ -104,21 +113,21 @@ impl Ledger {
         }
     }
 
-    pub(super) fn ready(&self, in_flight: usize) -> bool {
+    pub(super) fn ready(&self) -> bool {
         !self.wants.is_empty()
             && !self.reading
-            && self.in_flight < in_flight
+            && self.in_flight < self.in_flight_limit
             && self.bucket.as_ref().is_none_or(|bucket| bucket.tokens > 0.0)
     }
 
     /// One turn: what to look up and for how many bytes; `None` while the peer is in debt.
-    pub(super) fn turn(&mut self, limits: &ServerLimits) -> Option<(Vec<Lookup>, usize)> {
-        let quantum = i64::try_from(limits.message).unwrap_or(i64::MAX);
+    pub(super) fn turn(&mut self, message: usize) -> Option<(Vec<Lookup>, usize)> {
+        let quantum = i64::try_from(message).unwrap_or(i64::MAX);
         self.deficit = self.deficit.saturating_add(quantum).min(quantum);
         if self.deficit <= 0 {
             return None;
         }
-        let room = limits.in_flight_per_peer.saturating_sub(self.in_flight);
+        let room = self.in_flight_limit.saturating_sub(self.in_flight);
         let budget = usize::try_from(self.deficit).unwrap_or(0).min(room).max(1);
         let mut wants = Vec::new();
         while wants.len() < MAX_LOOKUPS

@@ -10,6 +10,7 @@ const LIMITS: ServerLimits = ServerLimits {
     wants_per_peer: 1000,
     message: 1000,
     in_flight_per_peer: 2000,
+    in_flight_per_stranger: 1000,
     in_flight: 1_000_000,
     reads: 1,
 };
@@ -65,7 +66,8 @@ impl Desk {
 
     fn peer(&mut self, rate: Option<u64>) -> PeerId {
         let peer = PeerId::random();
-        self.tell(Input::Connected { peer, rate });
+        let known = true;
+        self.tell(Input::Connected { peer, rate, known });
         peer
     }
 
@@ -264,4 +266,21 @@ fn higher_priorities_come_first() {
     desk.wants(peer, wants.clone());
     let first = &desk.messages[0].blocks[0];
     assert_eq!(first.prefix.name(&first.data), Some(wants[5].cid));
+}
+
+#[test]
+fn a_stranger_has_less_in_flight_until_it_is_announced() {
+    let mut desk = Desk::new();
+    let peer = PeerId::random();
+    let connected = |desk: &mut Desk, known| {
+        let rate = None;
+        desk.tell(Input::Connected { peer, rate, known });
+    };
+    connected(&mut desk, false);
+    let wants = desk.stock(1, 10, 500);
+    desk.wants(peer, wants);
+    assert_eq!(desk.bytes(peer), LIMITS.in_flight_per_stranger);
+    connected(&mut desk, true);
+    desk.tell(Input::Tick);
+    assert_eq!(desk.bytes(peer), LIMITS.in_flight_per_peer);
 }

@@ -59,6 +59,9 @@ impl Task {
         for address in addresses {
             node.kad.add_address(&peer, address);
         }
+        if node.bitswap.is_connected(&peer) {
+            self.agree(peer);
+        }
         Ok(())
     }
 

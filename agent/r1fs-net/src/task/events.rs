@@ -54,6 +54,17 @@ impl Task {
         }
     }
 
+    /// Tells the serving side what a connected peer may take.
+    pub(super) fn agree(&mut self, peer: PeerId) {
+        let known = self.swarm.behaviour().bitswap.is_known(&peer);
+        let rate = if known {
+            self.limits.bytes_per_second
+        } else {
+            self.limits.stranger_bytes_per_second
+        };
+        self.serve(server::Input::Connected { peer, rate, known });
+    }
+
     fn fetch(&mut self, input: client::Input) {
         self.client.handle(Instant::now(), input);
     }
@@ -73,13 +84,7 @@ impl Task {
     fn bitswap(&mut self, event: behaviour::Event) {
         match event {
             behaviour::Event::Connected(peer) => {
-                let known = self.swarm.behaviour().bitswap.is_known(&peer);
-                let rate = if known {
-                    self.limits.bytes_per_second
-                } else {
-                    self.limits.stranger_bytes_per_second
-                };
-                self.serve(server::Input::Connected { peer, rate });
+                self.agree(peer);
                 self.fetch(client::Input::Connected(peer));
                 self.tell_state();
             }
@@ -100,6 +105,8 @@ impl Task {
             }
             behaviour::Event::Sent { peer, cost } => self.serve(server::Input::Sent { peer, cost }),
             behaviour::Event::Unsupported(peer) => {
+                // It can be told nothing, so its wants are forgotten too.
+                self.serve(server::Input::Disconnected(peer));
                 self.fetch(client::Input::Unreachable(peer));
                 self.fetch(client::Input::Disconnected(peer));
             }

@@ -219,3 +219,32 @@ async fn a_get_that_is_dropped_is_cancelled() {
     drop(get);
     until(|| taker.metrics.wanted.get() == 0).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_takes_no_answers_is_not_served_for_nothing() {
+    let mut settings = config(55);
+    settings.limits.server.in_flight = 1 << 20;
+    let node = start(settings).await;
+    let cids = node.blocks.fill(20, 100_000);
+    let deaf = Raw::deaf(&node.address).await;
+    let entries = cids.iter().map(|cid| Entry {
+        cid: *cid,
+        priority: 1,
+        cancel: false,
+        want: WantType::Block,
+        send_dont_have: true,
+    });
+    let message = Message {
+        entries: entries.collect(),
+        ..Message::default()
+    };
+    deaf.say(node.handle.local_peer_id(), wire(&message));
+    until(|| node.metrics.sent_blocks.get() > 0).await;
+    // Its bytes in flight, all that the node has room for, are given back.
+    still_gives(&node, 56).await;
+    let session = node.handle.session(vec![deaf.peer]).await;
+    let FetchError::Missing { asked, .. } = session.get(v0(b"x")).await.unwrap_err() else {
+        panic!("another error")
+    };
+    assert_eq!(asked[0].answer, Answer::Unreachable);
+}

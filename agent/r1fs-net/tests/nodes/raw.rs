@@ -67,16 +67,22 @@ pub struct Raw {
 impl Raw {
     /// Starts it; with an address, it is connected there.
     pub async fn start(dial: Option<&Multiaddr>) -> Self {
+        Self::with(ProtocolSupport::Full, dial).await
+    }
+
+    /// Starts one that takes no Bitswap stream.
+    pub async fn deaf(dial: &Multiaddr) -> Self {
+        Self::with(ProtocolSupport::Outbound, Some(dial)).await
+    }
+
+    async fn with(support: ProtocolSupport, dial: Option<&Multiaddr>) -> Self {
         let mut swarm = SwarmBuilder::with_new_identity()
             .with_tokio()
             .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
             .unwrap()
-            .with_behaviour(|_| {
+            .with_behaviour(move |_| {
                 let protocol = StreamProtocol::new(PROTOCOLS[0]);
-                Behaviour::<Codec>::new(
-                    [(protocol, ProtocolSupport::Full)],
-                    request_response::Config::default(),
-                )
+                Behaviour::<Codec>::new([(protocol, support.clone())], request_response::Config::default())
             })
             .unwrap()
             .with_swarm_config(|config| {
