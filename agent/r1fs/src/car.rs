@@ -247,6 +247,12 @@ impl Decoder {
             return Ok(None);
         }
         let fault = |why| CarError::Section { at: self.at, why };
+        if self
+            .end
+            .is_some_and(|end| self.at + (prefix + length) as u64 > end)
+        {
+            return Err(fault("a section that ends after the archive's data"));
+        }
         let section = &self.held[prefix..prefix + length];
         let mut rest = section;
         let cid = Cid::read_bytes(&mut rest).map_err(|_| fault("no CID before a block"))?;
@@ -454,5 +460,8 @@ mod tests {
             let (roots, blocks) = read(&bytes, step).unwrap();
             assert_eq!((roots, blocks.len()), (cids.clone(), 1));
         }
+        let size = inner.len() as u64 - 1;
+        bytes[35..43].copy_from_slice(&size.to_le_bytes());
+        assert!(matches!(read(&bytes, 7), Err(CarError::Section { .. })));
     }
 }

@@ -1,4 +1,7 @@
 //! dag-pb nodes: links, then data (the order on the wire is that of the DAG-PB specification).
+//!
+//! Read are also nodes whose data comes first, as others do; links on both sides of it and fields of a link in another
+//! order than the specification's are refused.
 
 use bytes::{Bytes, BytesMut};
 
@@ -41,7 +44,9 @@ impl Node {
     /// [`DagPbError`] says what is wrong.
     pub fn decode(block: &Bytes) -> Result<Self, DagPbError> {
         let mut node = Self::default();
+        let mut links_end = false;
         fields(block, |field| match field {
+            (2, Value::Bytes(_)) if links_end => Err(DagPbError("links on both sides of the data")),
             (2, Value::Bytes(range)) => {
                 if node.links.len() >= MAX_LINKS {
                     return Err(DagPbError("too many links"));
@@ -51,6 +56,7 @@ impl Node {
             }
             (1, Value::Bytes(range)) if node.data.is_none() => {
                 node.data = Some(block.slice(range));
+                links_end = !node.links.is_empty();
                 Ok(())
             }
             _ => Err(DagPbError("a field that a node has not got, or has once only")),
@@ -80,11 +86,15 @@ impl Node {
 fn link(bytes: &[u8]) -> Result<Link, DagPbError> {
     let (mut cid, mut name, mut tsize) = (None, None, None);
     fields(bytes, |field| match field {
+        (1, Value::Bytes(_)) if name.is_some() || tsize.is_some() => {
+            Err(DagPbError("a link's CID after its name or size"))
+        }
         (1, Value::Bytes(range)) if cid.is_none() && range.len() <= MAX_CID => {
             let parsed = Cid::try_from(&bytes[range]);
             cid = Some(parsed.map_err(|_| DagPbError("a link without a sound CID"))?);
             Ok(())
         }
+        (2, Value::Bytes(_)) if tsize.is_some() => Err(DagPbError("a link's name after its size")),
         (2, Value::Bytes(range)) if name.is_none() => {
             let text = std::str::from_utf8(&bytes[range]);
             name = Some(
@@ -217,5 +227,18 @@ mod tests {
         assert!(fault(&[0x0a]).contains("cut off"));
         assert!(fault(&[0x0a, 0, 0x0a, 0]).contains("once only"));
         assert!(fault(&[0xff; 11]).contains("64 bits"));
+        assert!(fault(&[0x12, 4, 0x18, 1, 0x0a, 0]).contains("after its name or size"));
+        assert!(fault(&[0x12, 4, 0x18, 1, 0x12, 0]).contains("after its size"));
+        let link = Link {
+            cid: v0(b"x"),
+            name: String::new(),
+            tsize: 1,
+        };
+        let node = Node {
+            links: vec![link],
+            data: Some(Bytes::new()),
+        };
+        let one = node.encode();
+        assert!(fault(&[&one[..], &one[..one.len() - 2]].concat()).contains("both sides"));
     }
 }

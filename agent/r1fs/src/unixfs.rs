@@ -8,6 +8,7 @@ mod import;
 mod list;
 mod murmur;
 mod read;
+mod resolve;
 #[cfg(test)]
 mod tests;
 
@@ -17,8 +18,9 @@ pub use self::{
     data::{Data, Kind},
     directory::{DirectoryError, Entry, MAX_NAME, SHARD_ABOVE, directory},
     import::{Imported, Importer, Nowhere, Profile, Sink},
-    list::{Listing, Resolver},
+    list::Listing,
     read::{FileReader, MAX_DEPTH},
+    resolve::Resolver,
 };
 use crate::{Cid, cid::DAG_PB, dag_pb::Node};
 

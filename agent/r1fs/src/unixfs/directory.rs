@@ -25,7 +25,7 @@ const FANOUT: u64 = 256;
 /// Multihash code of murmur3-x64-64.
 pub(super) const MURMUR: u64 = 0x22;
 /// Levels of shards: 64 bits of hash, 8 a level.
-pub(super) const LEVELS: u32 = 8;
+const LEVELS: u32 = 8;
 
 /// An entry of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,21 +1,33 @@
-//! Listing directories and resolving paths, block by block: says what is needed next and is fed it.
+//! Listing directories block by block: says what is needed next and is fed it.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use bytes::Bytes;
 
 use super::{
     UnixfsError,
     data::{Data, Kind},
-    directory::{Entry, LEVELS, is_allowed},
+    directory::{Entry, is_allowed},
 };
-use crate::{Cid, cid::DAG_PB, dag_pb::Node};
+use crate::{
+    Cid,
+    cid::DAG_PB,
+    dag_pb::{Link, Node},
+};
 
-/// Lists a directory, flat or sharded. Memory: the entries not yet taken and the shards not yet fed.
+/// Widest shard that is read (Kubo's limit).
+const MAX_FANOUT: u64 = 1024;
+
+/// Lists a directory, flat or sharded. Memory: the entries not yet taken, and the names of its shards.
+///
+/// A shard stands in one place only: the hashes of its names begin as the place says. So a directory has no more
+/// entries than its blocks have links.
 #[derive(Debug)]
 pub struct Listing {
     root: Cid,
+    /// Blocks that are needed, and the bits of the hash that led to each.
     waiting: VecDeque<(Cid, u32)>,
+    seen: HashSet<Cid>,
     entries: VecDeque<Entry>,
 }
 
@@ -25,6 +37,7 @@ impl Listing {
         Self {
             root,
             waiting: VecDeque::from([(root, 0)]),
+            seen: HashSet::from([root]),
             entries: VecDeque::new(),
         }
     }
@@ -42,10 +55,10 @@ impl Listing {
         let Some(at) = self.waiting.iter().position(|(wanted, _)| wanted == cid) else {
             return Ok(());
         };
-        let level = self.waiting.remove(at).map_or(0, |(_, level)| level);
+        let used = self.waiting.remove(at).map_or(0, |(_, used)| used);
         let (node, data) = decode(cid, block)?;
         match data.kind {
-            Kind::Directory if level == 0 => {
+            Kind::Directory if used == 0 => {
                 for link in node.links {
                     self.take(Entry {
                         name: link.name,
@@ -55,33 +68,33 @@ impl Listing {
                 }
                 Ok(())
             }
-            Kind::Shard if level < LEVELS => self.shard(cid, node, &data, level),
-            Kind::Shard => Err(UnixfsError::Depth {
-                cid: self.root,
-                limit: LEVELS as usize,
-            }),
+            Kind::Shard => self.shard(cid, node, &data, used),
             _ => Err(UnixfsError::NotDirectory { cid: *cid }),
         }
     }
 
-    fn shard(&mut self, cid: &Cid, node: Node, data: &Data, level: u32) -> Result<(), UnixfsError> {
-        let width = data
-            .fanout
-            .filter(|fanout| fanout.is_power_of_two() && (8..=1024).contains(fanout));
-        let width = width.ok_or_else(|| UnixfsError::malformed(cid, "a shard of an unknown width"))?;
-        let prefix = format!("{:X}", width - 1).len();
-        for (at, link) in node.links.into_iter().enumerate() {
-            let name = link.name.get(prefix..);
-            match name.ok_or_else(|| UnixfsError::malformed(cid, "a shard's link without a prefix"))? {
-                "" => self
-                    .waiting
-                    .insert(at.min(self.waiting.len()), (link.cid, level + 1)),
-                name => self.take(Entry {
-                    name: name.to_owned(),
+    fn shard(&mut self, cid: &Cid, node: Node, data: &Data, used: u32) -> Result<(), UnixfsError> {
+        let shape = Shape::of(cid, &node, data, used)?;
+        let mut shards = 0;
+        for link in node.links {
+            let (_, name) = shape.split(cid, &link)?;
+            if !name.is_empty() {
+                let name = name.to_owned();
+                self.take(Entry {
+                    name,
                     cid: link.cid,
                     tsize: link.tsize,
-                })?,
+                })?;
+                continue;
             }
+            if !self.seen.insert(link.cid) {
+                return Err(UnixfsError::malformed(
+                    &link.cid,
+                    "a shard that stands in two places",
+                ));
+            }
+            self.waiting.insert(shards, (link.cid, used + shape.bits));
+            shards += 1;
         }
         Ok(())
     }
@@ -108,70 +121,7 @@ impl Listing {
     }
 }
 
-/// Finds what a path below a root is.
-#[derive(Debug)]
-pub struct Resolver {
-    at: Cid,
-    names: VecDeque<String>,
-    listing: Option<Listing>,
-}
-
-impl Resolver {
-    /// Resolves `path` (names between slashes; empty ones are skipped) from `root`.
-    pub fn new(root: Cid, path: &str) -> Self {
-        let names: VecDeque<_> = path
-            .split('/')
-            .filter(|name| !name.is_empty())
-            .map(str::to_owned)
-            .collect();
-        let listing = (!names.is_empty()).then(|| Listing::new(root));
-        Self {
-            at: root,
-            names,
-            listing,
-        }
-    }
-
-    /// Up to `limit` blocks to feed next; empty once it is resolved.
-    pub fn wanted(&self, limit: usize) -> Vec<Cid> {
-        self.listing
-            .as_ref()
-            .map_or_else(Vec::new, |listing| listing.wanted(limit))
-    }
-
-    /// Takes a block that was wanted; others are ignored.
-    ///
-    /// # Errors
-    /// [`UnixfsError::NoEntry`] with the name that is not there, or what is wrong with the directory.
-    pub fn feed(&mut self, cid: &Cid, block: &Bytes) -> Result<(), UnixfsError> {
-        let (Some(listing), Some(name)) = (&mut self.listing, self.names.front()) else {
-            return Ok(());
-        };
-        listing.feed(cid, block)?;
-        while let Some(entry) = listing.next_entry() {
-            if entry.name == *name {
-                self.at = entry.cid;
-                self.names.pop_front();
-                self.listing = (!self.names.is_empty()).then(|| Listing::new(entry.cid));
-                return Ok(());
-            }
-        }
-        if listing.is_done() {
-            return Err(UnixfsError::NoEntry {
-                cid: self.at,
-                name: name.clone(),
-            });
-        }
-        Ok(())
-    }
-
-    /// What the path is, once nothing is wanted any more.
-    pub fn resolved(&self) -> Option<Cid> {
-        self.names.is_empty().then_some(self.at)
-    }
-}
-
-fn decode(cid: &Cid, block: &Bytes) -> Result<(Node, Data), UnixfsError> {
+pub(super) fn decode(cid: &Cid, block: &Bytes) -> Result<(Node, Data), UnixfsError> {
     if cid.codec() != DAG_PB {
         return Err(UnixfsError::NotDirectory { cid: *cid });
     }
@@ -182,4 +132,45 @@ fn decode(cid: &Cid, block: &Bytes) -> Result<(Node, Data), UnixfsError> {
         .ok_or_else(|| UnixfsError::malformed(cid, "a node without a UnixFS message"))?;
     let data = Data::decode(cid, bytes)?;
     Ok((node, data))
+}
+
+/// How a shard's links are named.
+pub(super) struct Shape {
+    /// Bits of the hash that a level takes.
+    pub(super) bits: u32,
+    /// Hexadecimal digits before a name.
+    digits: usize,
+}
+
+impl Shape {
+    /// The shape of a shard to which `used` bits of the hash led.
+    pub(super) fn of(cid: &Cid, node: &Node, data: &Data, used: u32) -> Result<Self, UnixfsError> {
+        let width = data.fanout.filter(|width| width.is_power_of_two());
+        let width = width.filter(|width| (8..=MAX_FANOUT).contains(width));
+        let width = width.ok_or_else(|| UnixfsError::malformed(cid, "a shard of an unknown width"))?;
+        if node.links.len() as u64 > width {
+            return Err(UnixfsError::malformed(
+                cid,
+                "a shard with more links than its width",
+            ));
+        }
+        let bits = width.trailing_zeros();
+        if used + bits > u64::BITS {
+            let limit = (u64::BITS / bits) as usize;
+            return Err(UnixfsError::Depth { cid: *cid, limit });
+        }
+        Ok(Self {
+            bits,
+            digits: format!("{:X}", width - 1).len(),
+        })
+    }
+
+    /// The slot of a link and its name, which is empty for a shard.
+    pub(super) fn split<'l>(&self, cid: &Cid, link: &'l Link) -> Result<(u64, &'l str), UnixfsError> {
+        let split = link.name.split_at_checked(self.digits);
+        let split = split.and_then(|(slot, name)| Some((u64::from_str_radix(slot, 16).ok()?, name)));
+        split
+            .filter(|(slot, _)| *slot < 1 << self.bits)
+            .ok_or_else(|| UnixfsError::malformed(cid, "a shard's link without a prefix"))
+    }
 }

@@ -291,3 +291,114 @@ fn a_shard_in_a_shard_without_end_is_cut() {
     }
     assert!(matches!(list(&memory, below), Err(UnixfsError::Depth { .. })));
 }
+
+fn shard_node(memory: &mut Memory, fanout: u64, links: Vec<Link>) -> Cid {
+    let mut data = Data::new(Kind::Shard);
+    (data.hash_type, data.fanout) = (Some(0x22), Some(fanout));
+    let data = Some(data.encode());
+    let block = Node { links, data }.encode();
+    let cid = v0(&block);
+    memory.0.insert(cid, block);
+    cid
+}
+
+#[test]
+fn a_shard_that_stands_twice_or_is_too_wide_is_refused() {
+    let mut memory = Memory::default();
+    let empty = directory(true, vec![], &mut memory).unwrap().cid;
+    let links = |count: u32| {
+        let links = (0..count).map(|n| Link {
+            cid: empty,
+            name: format!("{:02X}", n % 256),
+            tsize: 1,
+        });
+        links.collect::<Vec<_>>()
+    };
+    let refused = |memory: &Memory, root| list(memory, root).unwrap_err().to_string();
+    let twice = shard_node(&mut memory, 256, links(2));
+    assert!(refused(&memory, twice).contains("two places"));
+    let wide = shard_node(&mut memory, 256, links(257));
+    assert!(refused(&memory, wide).contains("more links than its width"));
+    let odd = shard_node(&mut memory, 100, links(1));
+    assert!(refused(&memory, odd).contains("unknown width"));
+    let mut nine = links(1);
+    nine[0].name = "9".into();
+    let outside = shard_node(&mut memory, 8, nine);
+    assert!(refused(&memory, outside).contains("without a prefix"));
+}
+
+#[test]
+fn a_path_through_a_sharded_directory_needs_one_block_a_level() {
+    let mut memory = Memory::default();
+    let entries: Vec<_> = (0..9000)
+        .map(|n| file(format!("file-{n:05}"), &mut memory))
+        .collect();
+    let root = directory(true, entries.clone(), &mut memory).unwrap().cid;
+    let mut most = 0;
+    for entry in entries.iter().step_by(20) {
+        let mut resolver = Resolver::new(root, &entry.name);
+        let mut needed = 0;
+        while let [cid] = resolver.wanted(9)[..] {
+            resolver.feed(&cid, &memory.0[&cid]).unwrap();
+            needed += 1;
+        }
+        assert_eq!(resolver.resolved(), Some(entry.cid));
+        most = most.max(needed);
+    }
+    assert!((2..=4).contains(&most), "{most}");
+}
+
+/// A file of nodes of which each has its only child many times.
+fn repeated(memory: &mut Memory, levels: u32, width: usize) -> (Cid, u64) {
+    let mut child = v1(RAW, b"abc");
+    memory.0.insert(child, Bytes::from_static(b"abc"));
+    let mut size = 3;
+    for _ in 0..levels {
+        child = file_node(memory, &vec![(child, size); width]);
+        size *= width as u64;
+    }
+    (child, size)
+}
+
+#[test]
+fn a_few_nodes_that_repeat_each_other_are_held_once() {
+    let mut memory = Memory::default();
+    let (root, size) = repeated(&mut memory, 3, 40_000);
+    assert_eq!((memory.0.len(), size), (4, 3 * 40_000u64.pow(3)));
+    let mut reader = FileReader::new(root, Some(size - 100_000..size));
+    let (mut given, mut fed) = (0, 0);
+    while !reader.is_done() {
+        while let Some(bytes) = reader.next_chunk() {
+            given += bytes.len();
+        }
+        for cid in reader.wanted(64) {
+            reader.feed(&cid, &memory.0[&cid]).unwrap();
+            fed += 1;
+        }
+    }
+    assert_eq!((given, fed), (100_000, 4));
+}
+
+#[test]
+fn a_node_with_more_links_than_any_needs_is_refused() {
+    let mut memory = Memory::default();
+    let (root, _) = repeated(&mut memory, 1, 100_000);
+    let refused = read(&memory, root, None, 9, false).unwrap_err().to_string();
+    assert!(
+        refused.contains("longer than a block") || refused.contains("too many links"),
+        "{refused}"
+    );
+    assert!(links_of(&root, &memory.0[&root]).is_err());
+}
+
+#[test]
+fn a_block_of_which_two_sizes_are_said_is_found() {
+    let mut memory = Memory::default();
+    let leaf = v1(RAW, b"abc");
+    memory.0.insert(leaf, Bytes::from_static(b"abc"));
+    let lie = file_node(&mut memory, &[(leaf, 3), (leaf, 2)]);
+    assert!(matches!(
+        read(&memory, lie, None, 9, false),
+        Err(UnixfsError::Size { said: 2, .. })
+    ));
+}
