@@ -44,6 +44,8 @@ pub enum Request {
             deserialize_with = "wire::names::deserialize::<_, MAX_ROOTS>"
         )]
         roots: Vec<Cid>,
+        /// The asker wants to drop its own shares if you have yours: a yes is a promise to keep them for a while.
+        promise: bool,
     },
     /// Let go of a deleted object. Answer: [`Answer::Done`].
     Release {
@@ -205,7 +207,7 @@ impl Request {
                 record.check_share(*piece)?;
                 within("CAR", car.as_ref().map_or(0, Bytes::len), MAX_CAR)
             }
-            Self::Have { roots } => within("question", roots.len(), MAX_ROOTS),
+            Self::Have { roots, .. } => within("question", roots.len(), MAX_ROOTS),
             Self::Release { .. } => Ok(()),
         }
     }

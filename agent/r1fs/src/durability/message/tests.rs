@@ -51,6 +51,7 @@ fn every_message_survives_a_round_trip() {
         store(ERASURE(), Some(13), None),
         Request::Have {
             roots: vec![v0(b"a"), v1(RAW, b"b")],
+            promise: true,
         },
         Request::Release {
             tombstone: tombstone(4),
@@ -78,7 +79,12 @@ fn every_message_survives_a_round_trip() {
 #[test]
 fn the_largest_messages_fit() {
     let roots = vec![v1(RAW, b"x"); MAX_ROOTS];
-    let question = Request::Have { roots }.encode().unwrap();
+    let question = Request::Have {
+        roots,
+        promise: false,
+    }
+    .encode()
+    .unwrap();
     assert!(Request::decode(&question).is_ok() && question.len() < MAX_MESSAGE);
     let answer = Answer::Holdings {
         held: vec![Holding(u64::MAX); MAX_ROOTS],
@@ -99,7 +105,10 @@ fn what_breaks_a_limit_is_neither_sent_nor_taken() {
         store(ERASURE(), None, None),
         store(ERASURE(), Some(14), None),
         store(Scheme::Copies { factor: 3 }, None, car),
-        Request::Have { roots },
+        Request::Have {
+            roots,
+            promise: false,
+        },
     ] {
         assert!(request.encode().is_err());
         assert!(Request::decode(&super::encode(&request).unwrap()).is_err());
