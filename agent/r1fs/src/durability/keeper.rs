@@ -7,12 +7,14 @@
 //! [`Config::promise_ms`] it drops nothing of that object. So two holders that see different members never drop
 //! because of each other.
 
+mod add;
 mod config;
 mod end;
 mod job;
 mod link;
 mod plan;
 mod serve;
+mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,12 +22,7 @@ use bytes::Bytes;
 use r1_core::NodeAddress;
 
 pub use self::config::{Config, Figures};
-use self::{
-    end::Tombstones,
-    job::{Add, Job},
-    link::Links,
-    serve::Fetching,
-};
+use self::{add::Add, end::Tombstones, job::Job, link::Links, serve::Fetching};
 use super::{
     message::{Answer, Holding, Request},
     placement::{Member, score},
@@ -326,6 +323,11 @@ impl Keeper {
             fetches: self.fetches.len(),
             tombstones: self.tombstones.len(),
             left: self.kept.values().filter(|kept| kept.left > 0).count(),
+            short: self
+                .kept
+                .values()
+                .filter(|kept| kept.holders.len() + 1 < kept.record.scheme.shares())
+                .count(),
             ..self.figures
         }
     }

@@ -29,7 +29,7 @@ pub enum Scheme {
         data: u8,
         /// Pieces that may be lost, at least 1; together at most [`MAX_PIECES`].
         parity: u8,
-        /// The block that says which block belongs to which piece.
+        /// The [`Manifest`](super::erasure::Manifest) that says which block belongs to which piece.
         #[serde(with = "wire::name")]
         manifest: Cid,
     },

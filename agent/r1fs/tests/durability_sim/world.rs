@@ -170,7 +170,7 @@ impl World {
                 keeper: None,
                 disk: BTreeMap::new(),
                 tombstones: BTreeMap::new(),
-                capacity: 1 << 30,
+                capacity: 1 << 34,
                 life: 0,
                 side: 0,
             });
@@ -187,7 +187,7 @@ impl World {
     }
 
     pub fn empty_again(&mut self, index: usize) {
-        self.nodes[index].capacity = 1 << 30;
+        self.nodes[index].capacity = 1 << 34;
     }
 
     pub fn start(&mut self, index: usize) {
@@ -310,7 +310,7 @@ impl World {
         match event {
             Event::Tick => {
                 self.give(to, Input::Room(self.nodes[to].free()));
-                if self.now_ms / 1_000 % 3 == 0 {
+                if (self.now_ms / 1_000).is_multiple_of(3) {
                     self.announce(to);
                 }
                 self.give(to, Input::Tick);
@@ -491,6 +491,11 @@ impl World {
                 );
             }
         }
+    }
+
+    /// Whether a node knows that an object is deleted.
+    pub fn is_remembered(&self, root: &Cid) -> bool {
+        self.nodes.iter().any(|node| node.tombstones.contains_key(root))
     }
 
     fn is_erasure(&self, root: &Cid) -> bool {

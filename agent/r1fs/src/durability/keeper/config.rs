@@ -9,7 +9,8 @@ pub struct Config {
     pub ack_timeout_ms: u64,
     /// How often every object is checked.
     pub check_interval_ms: u64,
-    /// How soon an object is checked again whose missing share is for another to make.
+    /// How soon an object is checked again whose missing share is for another to make; a quarter of it while a local add
+    /// waits.
     pub recheck_ms: u64,
     /// A member that did not announce itself for so long is lost.
     pub member_timeout_ms: u64,
@@ -97,6 +98,8 @@ pub struct Figures {
     pub tombstones: usize,
     /// Objects of which something was missing at the last check.
     pub left: usize,
+    /// Objects with fewer holders than shares at the last check, for want of members or of answers.
+    pub short: usize,
     /// Requests sent.
     pub asked: u64,
     /// Requests without an answer.

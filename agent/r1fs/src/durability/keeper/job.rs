@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use r1_core::NodeAddress;
 
-use super::{Cause, Effect, Keeper, Safety, Share, plan::assign};
+use super::{Cause, Effect, Keeper, Share, view::View};
 use crate::{
     Cid,
     durability::{
         message::{Answer, Holding, MAX_INLINE_OBJECT, MAX_REASON},
-        placement::{Member, choose, rank},
-        record::Record,
+        placement::rank,
     },
 };
 
@@ -27,19 +26,19 @@ struct Placing {
 }
 
 #[derive(Debug)]
-struct Failure {
-    reason: String,
-    full: bool,
+pub(super) struct Failure {
+    pub(super) reason: String,
+    pub(super) full: bool,
 }
 
 /// A check under way.
 #[derive(Debug)]
 pub(super) struct Job {
     /// The members at the start in their order for this object, this node included.
-    ranked: Vec<NodeAddress>,
+    pub(super) ranked: Vec<NodeAddress>,
     asking: BTreeMap<NodeAddress, u8>,
-    held: BTreeMap<NodeAddress, Holding>,
-    failed: BTreeMap<NodeAddress, Failure>,
+    pub(super) held: BTreeMap<NodeAddress, Holding>,
+    pub(super) failed: BTreeMap<NodeAddress, Failure>,
     stores: BTreeMap<Share, Placing>,
     /// When promises were asked for, to drop a surplus share; anything placed since ends that.
     promises_ms: Option<u64>,
@@ -67,27 +66,6 @@ impl Job {
         self.stores.retain(|(holder, _), _| *holder != node);
         self.failed.insert(node, Failure { reason, full });
     }
-}
-
-/// A local add that waits.
-#[derive(Debug)]
-pub(super) struct Add {
-    until_ms: u64,
-    safety: Safety,
-    reason: String,
-}
-
-/// How an object stands, as far as it is known.
-struct View {
-    assigned: Vec<Share>,
-    missing: Vec<Share>,
-    /// Other nodes that have something of it.
-    holders: Vec<NodeAddress>,
-    surplus: Holding,
-    safety: Safety,
-    /// Shares that there could be with the members that have room.
-    possible: usize,
-    responsible: bool,
 }
 
 impl Keeper {
@@ -328,7 +306,8 @@ impl Keeper {
                 .collect();
             let waits = !job.stores.is_empty();
             self.judge_add(root, &view);
-            if view.missing.is_empty() {
+            let short = usize::from(view.safety.copies) < view.possible;
+            if view.missing.is_empty() && !short {
                 return self.settle(root, view);
             }
             if self.doubts(root) {
@@ -355,81 +334,6 @@ impl Keeper {
             if !failed {
                 return;
             }
-        }
-    }
-
-    fn view(&self, root: Cid, job: &Job) -> View {
-        let kept = &self.kept[&root];
-        let record = &kept.record;
-        let own = kept.holding.pinned(kept.pinned);
-        let held = |node: &NodeAddress| {
-            if *node == self.own.node {
-                own
-            } else {
-                job.held.get(node).copied().unwrap_or_default()
-            }
-        };
-        let ranked: Vec<&Member> = job.ranked.iter().filter_map(|node| self.known(node)).collect();
-        let has_room =
-            |member: &Member| !held(&member.node).is_empty() || member.free >= record.share_bytes();
-        let whole = record.scheme.pieces().is_none();
-        let chosen: Vec<_> = choose(
-            &ranked,
-            record.scheme.shares(),
-            |member| whole && held(&member.node).has(None) && held(&member.node).is_pinned(),
-            |member| has_room(member) && !job.failed.contains_key(&member.node),
-        )
-        .into_iter()
-        .map(|member| member.node)
-        .collect();
-        let assigned = assign(record, &chosen, held);
-        let missing = assigned
-            .iter()
-            .filter(|(node, piece)| !held(node).has(*piece))
-            .copied()
-            .collect();
-        let kept_here = assigned.iter().filter(|(node, _)| *node == self.own.node);
-        let surplus = kept_here.fold(kept.holding, |all, (_, piece)| {
-            all.without(Holding::share(*piece))
-        });
-        // What the node pins is the whole object; pieces are for others.
-        let surplus = if kept.pinned {
-            surplus.without(Holding::WHOLE)
-        } else {
-            surplus
-        };
-        let all: Vec<&Member> = ranked
-            .iter()
-            .filter(|member| !held(&member.node).is_empty())
-            .copied()
-            .collect();
-        let position = all
-            .iter()
-            .position(|member| member.node == self.own.node)
-            .unwrap_or(0);
-        let takers = ranked.iter().filter(|member| {
-            has_room(member) && !job.failed.get(&member.node).is_some_and(|failure| failure.full)
-        });
-        View {
-            missing,
-            surplus,
-            possible: possible(record, takers.count()),
-            safety: safety(record, &all, held),
-            holders: all
-                .iter()
-                .map(|member| member.node)
-                .filter(|node| *node != self.own.node)
-                .collect(),
-            responsible: position <= usize::from(kept.left) || self.adds.contains_key(&root),
-            assigned,
-        }
-    }
-
-    fn known(&self, node: &NodeAddress) -> Option<&Member> {
-        if *node == self.own.node {
-            Some(&self.own)
-        } else {
-            self.links.member(node)
         }
     }
 
@@ -530,121 +434,12 @@ impl Keeper {
         kept.holders = view.holders;
         kept.left = kept.left.saturating_add(1);
         let after_ms = if self.adds.contains_key(&root) {
-            self.config.poll_ms
+            self.config.recheck_ms / 4
         } else if view.responsible {
             self.config.check_interval_ms
         } else {
             self.config.recheck_ms
         };
         self.schedule(root, after_ms);
-    }
-
-    /// A local add waits from now on.
-    pub(super) fn wait_for_copies(&mut self, root: Cid) {
-        let wanted = self.kept.get(&root).map_or(0, |kept| kept.record.scheme.shares());
-        let add = Add {
-            until_ms: self.now_ms + self.config.ack_timeout_ms,
-            safety: Safety {
-                copies: 1,
-                operators: 1,
-                wanted: count(wanted),
-            },
-            reason: String::new(),
-        };
-        if self.adds.len() >= self.config.max_adds && !self.adds.contains_key(&root) {
-            self.give_up(root, add.safety, "too many files are being added at once".into());
-        } else {
-            self.adds.insert(root, add);
-        }
-        self.start(root, false);
-        // A check that was under way learns it now.
-        self.advance(root);
-    }
-
-    fn judge_add(&mut self, root: Cid, view: &View) {
-        let Some(add) = self.adds.get_mut(&root) else {
-            return;
-        };
-        add.safety = view.safety;
-        if usize::from(view.safety.copies) >= view.possible && view.possible > 0 {
-            let safety = view.safety;
-            self.adds.remove(&root);
-            self.effects.push(Effect::Acknowledge { root, safety });
-            return;
-        }
-        if let Some(job) = self.jobs.get(&root)
-            && !job.failed.is_empty()
-        {
-            let said = job
-                .failed
-                .iter()
-                .take(4)
-                .map(|(node, failure)| format!("{node}: {}", failure.reason));
-            add.reason = said.collect::<Vec<_>>().join("; ");
-        }
-    }
-
-    /// Gives up waiting where the time is over.
-    pub(super) fn adds_tick(&mut self) {
-        let over: BTreeSet<_> = self
-            .adds
-            .iter()
-            .filter(|(_, add)| add.until_ms <= self.now_ms)
-            .map(|(root, _)| *root)
-            .collect();
-        for root in over {
-            if let Some(add) = self.adds.remove(&root) {
-                let reason = if add.reason.is_empty() {
-                    "the copies are not finished".to_owned()
-                } else {
-                    add.reason
-                };
-                self.give_up(root, add.safety, reason);
-            }
-        }
-    }
-
-    /// Ends the wait of an add whose object is gone.
-    pub(super) fn end_add(&mut self, root: &Cid, reason: &str) {
-        if let Some(add) = self.adds.remove(root) {
-            self.give_up(*root, add.safety, reason.to_owned());
-        }
-    }
-
-    fn give_up(&mut self, root: Cid, safety: Safety, reason: String) {
-        self.effects.push(Effect::GiveUp { root, safety, reason });
-    }
-}
-
-fn count(number: usize) -> u16 {
-    u16::try_from(number).unwrap_or(u16::MAX)
-}
-
-/// Shares that there could be on so many members.
-fn possible(record: &Record, members: usize) -> usize {
-    match record.scheme.pieces() {
-        Some(_) if members == 0 => 0,
-        Some(pieces) => usize::from(pieces),
-        None => record.scheme.shares().min(members),
-    }
-}
-
-fn safety(record: &Record, holders: &[&Member], held: impl Fn(&NodeAddress) -> Holding) -> Safety {
-    let shares = |member: &&&Member| match record.scheme.pieces() {
-        None => held(&member.node).has(None),
-        Some(_) => held(&member.node).pieces().next().is_some(),
-    };
-    let useful: Vec<_> = holders.iter().filter(shares).collect();
-    let operators: BTreeSet<_> = useful.iter().map(|member| member.operator).collect();
-    let copies = match record.scheme.pieces() {
-        None => useful.len(),
-        Some(pieces) => (0..pieces)
-            .filter(|piece| useful.iter().any(|member| held(&member.node).has(Some(*piece))))
-            .count(),
-    };
-    Safety {
-        copies: count(copies),
-        operators: count(operators.len()),
-        wanted: count(record.scheme.shares()),
     }
 }
