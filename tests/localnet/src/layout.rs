@@ -69,6 +69,10 @@ pub struct NodeLayout {
     pub net_port: u16,
     /// Port of its consensus engine.
     pub consensus_port: u16,
+    /// Port of its file plane; 0 in a network that was laid out before there were files.
+    pub r1fs_port: u16,
+    /// Port of its R1FS HTTP front end.
+    pub r1fs_http_port: u16,
     /// Its address, `0xai_...`.
     pub address: String,
     /// Its EVM address.
@@ -180,6 +184,8 @@ impl Layout {
                 cgroup: format!("{}/{name}", cgroup_of(dir)),
                 net_port: port()?,
                 consensus_port: port()?,
+                r1fs_port: port()?,
+                r1fs_http_port: port()?,
                 address: text(&identity, "address")?,
                 eth_address: text(&identity, "eth_address")?,
                 dir: node_dir,
@@ -233,6 +239,8 @@ impl Layout {
                 cgroup: format!("{}/{name}", cgroup_of(dir)),
                 net_port: port(node, "net_port")?,
                 consensus_port: port(node, "consensus_port")?,
+                r1fs_port: port(node, "r1fs_port").unwrap_or(0),
+                r1fs_http_port: port(node, "r1fs_http_port").unwrap_or(0),
                 address: text(node, "address")?,
                 eth_address: text(node, "eth_address")?,
                 name,
@@ -277,6 +285,8 @@ impl Layout {
                     "name": node.name,
                     "net_port": node.net_port,
                     "consensus_port": node.consensus_port,
+                    "r1fs_port": node.r1fs_port,
+                    "r1fs_http_port": node.r1fs_http_port,
                     "address": node.address,
                     "eth_address": node.eth_address,
                 })
@@ -360,13 +370,26 @@ impl Layout {
         format!(
             "# Written by the local network; changes are overwritten at its next start.\n\
              alias = {:?}\ngenesis = \"../genesis.json\"\nkey = \"key.pem\"\nstate_dir = \"r1d\"\nrun_dir = {:?}\n\
-             net_listen = [{:?}]\n{consensus}bootstrap = [{}]\nauto_link = true\nauto_claim = true\n",
+             net_listen = [{:?}]\n{consensus}bootstrap = [{}]\nauto_link = true\nauto_claim = true\n{}",
             node.name,
             node.run.display().to_string(),
             node.net_addr(),
             bootstrap.join(", "),
+            files(node),
         )
     }
+}
+
+/// Files, with times short enough to watch repair at work.
+fn files(node: &NodeLayout) -> String {
+    if node.r1fs_port == 0 {
+        return String::new();
+    }
+    format!(
+        "\n[r1fs]\nlisten = [\"/ip4/127.0.0.1/tcp/{}\"]\nhttp_listen = \"127.0.0.1:{}\"\nquota = {FILES_QUOTA}\n\
+         announce_s = 1\nmember_timeout_s = 5\ncheck_s = 2\n",
+        node.r1fs_port, node.r1fs_http_port,
+    )
 }
 
 fn shape(oracles: usize, workers: usize, epoch: Duration) -> String {
@@ -383,6 +406,9 @@ fn text(value: &Value, key: &str) -> Result<String, Error> {
     };
     value[key].as_str().map(str::to_owned).ok_or_else(missing)
 }
+
+/// Bytes of blocks that a node of a local network keeps: 8 GiB.
+const FILES_QUOTA: u64 = 8 << 30;
 
 /// A new key and its addresses.
 fn make_key(r1d: &Path, key: &Path) -> Result<Value, Error> {
