@@ -3,6 +3,7 @@
 mod blocks;
 mod exchange;
 pub mod members;
+pub mod replicas;
 pub mod settings;
 
 use std::{
@@ -18,7 +19,8 @@ use r1_identity::NodeKey;
 use r1_net::Multiaddr;
 use r1_r1fs::{
     api::Identity,
-    files::{NodeFiles, OneCopy, Options, Parts},
+    durability::{Config as KeeperConfig, Keeper, Member},
+    files::{NodeFiles, Options, Parts, Replicas},
     http,
     store::{self, Store},
     unixfs::links_of,
@@ -27,7 +29,7 @@ use r1_r1fs_net::{Event, Handle, SwarmKey};
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 
 pub use self::settings::Settings;
-use self::{blocks::StoreBlocks, exchange::Network, members::Members};
+use self::{blocks::StoreBlocks, exchange::Network, members::Members, replicas::Copier};
 use crate::{clock::now_ms, node::Node};
 
 /// How often garbage is looked for.
@@ -82,7 +84,8 @@ pub struct FilePlane {
     /// The file plane's network.
     pub net: Handle,
     settings: Settings,
-    members: Mutex<Members>,
+    members: Arc<Mutex<Members>>,
+    copier: Arc<Copier>,
     figures: Figures,
     folder: PathBuf,
 }
@@ -124,34 +127,45 @@ impl FilePlane {
         let blocks = Arc::new(StoreBlocks::new(store.clone()));
         let (net, events) =
             r1_r1fs_net::spawn(net_config(&settings, genesis, key)?, blocks, figures.net.clone())?;
-        let members = Mutex::new(Members::new(
-            key.address(),
-            Duration::from_secs(settings.member_timeout_s),
-        ));
-        let plane = Arc::new_cyclic(|plane| {
-            let network = Network::new(net.clone(), plane.clone());
-            let identity = identity(&net, key);
-            let parts = Parts {
-                store,
-                exchange: Arc::new(network),
-                replicas: Arc::new(OneCopy),
-                clock,
-                randomness: Arc::new(|bytes| rand::RngCore::fill_bytes(&mut rand::rngs::OsRng, bytes)),
-                identity: Arc::new(identity),
-            };
-            let options = Options {
-                content: settings.content,
-                grace: Duration::from_secs(settings.grace_s),
-                ..Options::default()
-            };
-            Self {
-                files: NodeFiles::new(parts, options),
-                net,
-                settings,
-                members,
-                figures,
-                folder: folder.clone(),
-            }
+        let timeout = Duration::from_secs(settings.member_timeout_s);
+        let members = Arc::new(Mutex::new(Members::new(key.address(), timeout)));
+        let options = Options {
+            content: settings.content,
+            grace: Duration::from_secs(settings.grace_s),
+            ..Options::default()
+        };
+        let keeper = Keeper::new(
+            keeper_config(&settings),
+            Member {
+                node: key.address(),
+                operator: *key.eth_address().as_bytes(),
+                free: settings.quota,
+            },
+        );
+        let copier = Copier::open(replicas::Parts {
+            keeper,
+            store: store.clone(),
+            net: net.clone(),
+            key: Arc::new(NodeKey::from_secret_bytes(&key.secret_bytes())?),
+            factor: settings.replicas,
+            limits: options.fetch,
+        })?;
+        let parts = Parts {
+            store,
+            exchange: Arc::new(Network::new(net.clone(), Arc::clone(&members))),
+            replicas: Arc::clone(&copier) as Arc<dyn Replicas>,
+            clock,
+            randomness: Arc::new(|bytes| rand::RngCore::fill_bytes(&mut rand::rngs::OsRng, bytes)),
+            identity: Arc::new(identity(&net, key)),
+        };
+        let plane = Arc::new(Self {
+            files: NodeFiles::new(parts, options),
+            net,
+            settings,
+            members,
+            copier,
+            figures,
+            folder,
         });
         Ok((plane, Inputs { events }))
     }
@@ -159,6 +173,11 @@ impl FilePlane {
     /// The nodes that keep copies. Held for microseconds, never across an await.
     pub fn members(&self) -> MutexGuard<'_, Members> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who makes copies.
+    pub fn copier(&self) -> &Copier {
+        &self.copier
     }
 
     fn show_figures(&self) {
@@ -208,7 +227,8 @@ pub async fn spawn(
     }
     tasks.spawn(members::announce(Arc::clone(node), Arc::clone(plane)));
     tasks.spawn(upkeep(Arc::clone(plane)));
-    tasks.spawn(requests(inputs.events));
+    tasks.spawn(Arc::clone(&plane.copier).tick());
+    tasks.spawn(requests(Arc::clone(&plane.copier), inputs.events));
     Ok(())
 }
 
@@ -238,11 +258,23 @@ async fn upkeep(plane: Arc<FilePlane>) {
     }
 }
 
-async fn requests(mut events: mpsc::Receiver<Event>) {
+async fn requests(copier: Arc<Copier>, mut events: mpsc::Receiver<Event>) {
     while let Some(event) = events.recv().await {
         if let Event::Request(request) = event {
-            tracing::debug!(peer = %request.peer, "a request that nobody answers");
+            copier.asked(request);
         }
+    }
+}
+
+fn keeper_config(settings: &Settings) -> KeeperConfig {
+    let check_interval_ms = settings.check_s * 1000;
+    let defaults = KeeperConfig::default();
+    KeeperConfig {
+        ack_timeout_ms: settings.ack_timeout_s * 1000,
+        check_interval_ms,
+        recheck_ms: defaults.recheck_ms.min(check_interval_ms),
+        member_timeout_ms: settings.member_timeout_s * 1000,
+        ..defaults
     }
 }
 

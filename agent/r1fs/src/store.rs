@@ -122,7 +122,12 @@ pub struct Usage {
     pub quota: u64,
     /// Blocks found damaged since the start.
     pub damaged: u64,
+    /// Bytes that can still be stored: what the quota leaves, and not more than the disk has beyond a reserve.
+    pub free: u64,
 }
+
+/// Bytes of the disk that are left for the index and for others.
+const DISK_RESERVE: u64 = 16 << 20;
 
 impl Store {
     /// Opens or makes a store in a folder that this process alone uses.
@@ -185,12 +190,19 @@ impl Store {
     /// What is stored.
     pub fn usage(&self) -> Usage {
         let inner = &self.inner;
+        let (bytes, promised) = (
+            inner.used.load(Ordering::Relaxed),
+            inner.promised.load(Ordering::Relaxed),
+        );
+        let quota = inner.options.quota;
+        let disk = inner.folder.free().saturating_sub(DISK_RESERVE);
         Usage {
             blocks: inner.count.load(Ordering::Relaxed),
-            bytes: inner.used.load(Ordering::Relaxed),
-            promised: inner.promised.load(Ordering::Relaxed),
-            quota: inner.options.quota,
+            bytes,
+            promised,
+            quota,
             damaged: inner.damaged.load(Ordering::Relaxed),
+            free: quota.saturating_sub(bytes + promised).min(disk),
         }
     }
 

@@ -61,7 +61,11 @@ async fn status(State(node): State<Node>) -> Result<Json<Value>, ApiError> {
         .iter()
         .map(|member| json!({ "node": member.node, "operator": hex(&member.operator), "free": member.free }))
         .collect();
+    let copies = plane.copier().figures();
     Ok(Json(json!({
+        "objects": copies.roots,
+        "repair_queue": copies.left,
+        "checks": copies.checks,
         "peer_id": identity.id,
         "addresses": identity.addresses,
         "peers": plane.net.peers().len(),

@@ -1,7 +1,7 @@
 //! The network as files see it: whom to ask for an object, and asking them.
 
 use std::{
-    sync::{Arc, Weak},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -16,7 +16,7 @@ use r1_r1fs::{
 use r1_r1fs_net::{FetchError, Handle};
 use tokio::{sync::OnceCell, time::timeout};
 
-use super::FilePlane;
+use super::members::Members;
 use crate::clock::now_ms;
 
 /// Members that are asked first, best ranked ones.
@@ -27,22 +27,24 @@ const PROVIDERS: Duration = Duration::from_secs(10);
 /// The file plane's network.
 pub(super) struct Network {
     net: Handle,
-    plane: Weak<FilePlane>,
+    members: Arc<Mutex<Members>>,
 }
 
 impl Network {
-    pub(super) fn new(net: Handle, plane: Weak<FilePlane>) -> Self {
-        Self { net, plane }
+    pub(super) fn new(net: Handle, members: Arc<Mutex<Members>>) -> Self {
+        Self { net, members }
     }
 
     /// Who may have an object: members in the order in which they are asked to keep it, then whoever is connected.
     fn candidates(&self, root: &Cid) -> Vec<PeerId> {
         let mut candidates = Vec::new();
-        if let Some(plane) = self.plane.upgrade() {
-            let live = plane.members().live(now_ms());
-            let ranked = rank(root, &live).into_iter().take(ASKED);
-            candidates.extend(ranked.map(|member| peer_id(&member.node)));
-        }
+        let live = self
+            .members
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .live(now_ms());
+        let ranked = rank(root, &live).into_iter().take(ASKED);
+        candidates.extend(ranked.map(|member| peer_id(&member.node)));
         for peer in self.net.peers() {
             if !candidates.contains(&peer) {
                 candidates.push(peer);
@@ -55,15 +57,19 @@ impl Network {
 #[async_trait]
 impl Exchange for Network {
     async fn session(&self, root: &Cid) -> Arc<dyn Session> {
-        let candidates = self.candidates(root);
-        Arc::new(Asking {
-            first: self.net.session(candidates.clone()).await,
-            candidates,
-            net: self.net.clone(),
-            root: *root,
-            providers: OnceCell::new(),
-        })
+        asking(&self.net, self.candidates(root), root).await
     }
+}
+
+/// A session with these peers, and with providers when they have not got it.
+pub(super) async fn asking(net: &Handle, candidates: Vec<PeerId>, root: &Cid) -> Arc<dyn Session> {
+    Arc::new(Asking {
+        first: net.session(candidates.clone()).await,
+        candidates,
+        net: net.clone(),
+        root: *root,
+        providers: OnceCell::new(),
+    })
 }
 
 /// A session with members and connected peers, and, when they have it not, with the providers that are found.

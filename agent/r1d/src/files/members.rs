@@ -106,7 +106,6 @@ pub async fn announce(node: Arc<Node>, plane: Arc<FilePlane>) {
     loop {
         next.tick().await;
         plane.show_figures();
-        let usage = plane.files.store().usage();
         let announcement = Announcement {
             version: VERSION,
             addresses: plane
@@ -116,7 +115,7 @@ pub async fn announce(node: Arc<Node>, plane: Arc<FilePlane>) {
                 .take(MAX_ADDRESSES)
                 .map(Multiaddr::to_vec)
                 .collect(),
-            free: usage.quota.saturating_sub(usage.bytes + usage.promised),
+            free: plane.files.store().usage().free,
         };
         match postcard::to_stdvec(&announcement) {
             Ok(bytes) => gossip::publish_again(&node, TOPIC, &bytes).await,
@@ -136,7 +135,7 @@ pub fn heard(node: &Arc<Node>, source: NodeAddress, bytes: &[u8]) -> Option<()> 
         operator: node.operator_of(&source),
         free: announcement.free,
     };
-    plane.members().see(now_ms(), member);
+    plane.members().see(now_ms(), member.clone());
     tokio::spawn(async move {
         if let Err(error) = plane
             .net
@@ -145,6 +144,7 @@ pub fn heard(node: &Arc<Node>, source: NodeAddress, bytes: &[u8]) -> Option<()> 
         {
             tracing::debug!(%source, %error, "a member is not announced to the file plane");
         }
+        plane.copier().seen(member);
     });
     Some(())
 }

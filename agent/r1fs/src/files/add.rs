@@ -64,6 +64,8 @@ struct Maker {
 enum MakeError<E> {
     Sink(E),
     Seal(SealError),
+    /// The content has another length than was said before it came, by which its form was chosen.
+    Length(u64, (u64, u64)),
 }
 
 impl Maker {
@@ -157,6 +159,11 @@ impl Maker {
     }
 
     fn finish<S: Sink>(mut self, sink: &mut S) -> Result<Made, MakeError<S::Error>> {
+        let bounds = self.options.as_ref().and_then(|(options, ..)| options.length);
+        if let Some((least, most)) = bounds.filter(|(least, most)| !(*least..=*most).contains(&self.content))
+        {
+            return Err(MakeError::Length(self.content, (least, most)));
+        }
         self.decide(true, sink)?;
         let mut importer = self.importer;
         match self.sealing {
@@ -177,6 +184,9 @@ impl<E: Into<FilesError>> From<MakeError<E>> for FilesError {
         match error {
             MakeError::Sink(error) => error.into(),
             MakeError::Seal(error) => Self::Invalid(error.to_string()),
+            MakeError::Length(found, (least, most)) => Self::Invalid(format!(
+                "content: {found} bytes came, {least} to {most} were announced; nothing was stored"
+            )),
         }
     }
 }

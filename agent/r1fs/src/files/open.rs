@@ -16,7 +16,7 @@ use super::{
 use crate::{
     Cid, Files,
     api::{Added, ByteStream, Caller, DeleteOptions, FilesError, Identity, Opened, SealOptions},
-    fetch,
+    fetch::{self, FetchError},
     seal::{Form, Key, SealError, gcm, segments},
     store::PinChange,
     unixfs::{Listing, UnixfsError},
@@ -87,17 +87,9 @@ impl NodeFiles {
         size: u64,
         range: Option<Range<u64>>,
     ) -> Result<Opened, FilesError> {
-        let session = self.parts.exchange.session(file).await;
-        fetch::fetch(
-            &self.parts.store,
-            &session,
-            file,
-            self.options.fetch,
-            vec![],
-            vec![],
-            |_| {},
-        )
-        .await?;
+        if size > IN_MEMORY {
+            self.bring(file).await?;
+        }
         let body = gcm::HEADER as u64..size;
         let refused = |error: SealError| sealed(cid, &error);
         let mut reading = Reading::begin(self.source(file), file, Some(body)).await?;
@@ -133,6 +125,19 @@ impl NodeFiles {
             size,
             content,
         })
+    }
+
+    /// Brings all of an object here, since it is read twice. A node that is full reads it from its peers twice instead.
+    async fn bring(&self, file: &Cid) -> Result<(), FilesError> {
+        let session = self.parts.exchange.session(file).await;
+        let (store, limits) = (&self.parts.store, self.options.fetch);
+        match fetch::fetch(store, &session, file, limits, vec![], vec![], |_| {}).await {
+            Err(FetchError::Store(error)) => {
+                tracing::warn!(%file, %error, "an object that is read cannot be kept here");
+                Ok(())
+            }
+            fetched => Ok(fetched.map(drop)?),
+        }
     }
 
     async fn open_segments(

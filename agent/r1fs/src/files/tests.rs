@@ -379,3 +379,20 @@ async fn archives_carry_objects_and_lies_in_them_pin_nothing() {
         assert!(third.files.pins(None, 9).await.unwrap().is_empty());
     }
 }
+
+#[tokio::test]
+async fn a_content_of_another_length_than_announced_is_refused() {
+    let fixture = fixture(Arc::new(Alone));
+    for length in [(0, 8), (10, 10), (SEGMENTED_FROM, 1 << 40)] {
+        let options = SealOptions {
+            length: Some(length),
+            ..named("m")
+        };
+        let error = fixture
+            .files
+            .add(&Caller::Operator, options, stream_of(b"123456789"))
+            .await;
+        assert!(error.unwrap_err().to_string().contains("9 bytes came"));
+    }
+    assert!(fixture.files.pins(None, 9).await.unwrap().is_empty());
+}

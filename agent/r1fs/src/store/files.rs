@@ -50,6 +50,14 @@ impl Folder {
         })
     }
 
+    /// Bytes that the disk has left for this process; 0 if it does not say.
+    pub fn free(&self) -> u64 {
+        let stat = nix::sys::statvfs::fstatvfs(&self.handle);
+        stat.map_or(0, |stat| {
+            stat.blocks_available().saturating_mul(stat.fragment_size())
+        })
+    }
+
     /// Where a block's file is.
     pub fn path_of(&self, digest: &Digest) -> PathBuf {
         let name = of_digest(digest).to_string();
