@@ -25,7 +25,8 @@ pub struct Answer {
 ///
 /// # Errors
 /// What the socket says, or that the answer is no HTTP.
-pub fn request(socket: &Path, method: &str, path: &str, body: &str) -> io::Result<Answer> {
+pub fn request(socket: &Path, method: &str, path: &str, body: impl AsRef<[u8]>) -> io::Result<Answer> {
+    let body = body.as_ref();
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(ANSWER_TIME))?;
     stream.set_write_timeout(Some(ANSWER_TIME))?;
@@ -35,7 +36,7 @@ pub fn request(socket: &Path, method: &str, path: &str, body: &str) -> io::Resul
         body.len()
     );
     stream.write_all(head.as_bytes())?;
-    stream.write_all(body.as_bytes())?;
+    stream.write_all(body)?;
     let mut bytes = Vec::new();
     stream.take(MAX_ANSWER).read_to_end(&mut bytes)?;
     parse(&bytes).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP"))

@@ -42,6 +42,7 @@ pub fn routes() -> Router<Node> {
         .route("/v1/r1fs/gc", post(collect))
         .route("/v1/r1fs/verify", post(verify))
         .route("/v1/r1fs/import", post(import))
+        .route("/v1/r1fs/connect", post(connect))
 }
 
 fn plane(node: &Node) -> Result<Arc<FilePlane>, ApiError> {
@@ -343,4 +344,18 @@ async fn import(State(node): State<Node>, body: Body) -> Result<Json<Value>, Api
         .import_archive(&Caller::Operator, stream(body))
         .await?;
     Ok(Json(json!(imported)))
+}
+
+#[derive(Deserialize)]
+struct ConnectBody {
+    address: String,
+}
+
+async fn connect(State(node): State<Node>, Json(body): Json<ConnectBody>) -> Result<Json<Value>, ApiError> {
+    let address = body.address.parse().map_err(|error| {
+        ApiError::bad_request(format!("{:?} is not a multiaddress: {error}", body.address))
+    })?;
+    let connected = plane(&node)?.net.connect(address).await;
+    let peer = connected.map_err(|error| ApiError::bad_request(error.to_string()))?;
+    Ok(Json(json!({ "peer_id": peer.to_string() })))
 }
