@@ -32,6 +32,8 @@ const { noise } = await load('@chainsafe/libp2p-noise')
 const { yamux } = await load('@chainsafe/libp2p-yamux')
 const { multiaddr } = await load('@multiformats/multiaddr')
 const { CID } = await load('multiformats/cid')
+const { fixedSize } = await load('ipfs-unixfs-importer/chunker')
+const { balanced } = await load('ipfs-unixfs-importer/layout')
 
 const helia = withBitswap(withLibp2pLight(createHeliaLight(), {
   addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
@@ -42,7 +44,13 @@ const helia = withBitswap(withLibp2pLight(createHeliaLight(), {
 }))
 await helia.start()
 const files = unixfs(helia)
-const kubo = { cidVersion: 0, rawLeaves: false }
+// Kubo's way of cutting files; Helia's own differs.
+const kubo = {
+  cidVersion: 0,
+  rawLeaves: false,
+  chunker: fixedSize({ chunkSize: 262_144 }),
+  layout: balanced({ maxChildrenPerNode: 174 })
+}
 const patience = () => ({ signal: AbortSignal.timeout(60_000) })
 
 const operations = {

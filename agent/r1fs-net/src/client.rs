@@ -135,7 +135,7 @@ impl Client {
             Input::Open { session, candidates } => self.open(now, session, candidates),
             Input::Close(session) => self.close(session),
             Input::Want { session, cid } => self.want(now, session, cid),
-            Input::Cancel { session, digest } => self.drop_want(session, &digest, None),
+            Input::Cancel { session, digest } => self.drop_want(session, &digest),
             Input::Connected(peer) => self.connected(now, peer),
             Input::Disconnected(peer) => self.disconnected(now, peer),
             Input::Unreachable(peer) => self.unreachable(now, peer),
@@ -182,7 +182,7 @@ impl Client {
         };
         let wants: Vec<_> = session.wants.keys().copied().collect();
         for digest in wants {
-            self.drop_want(id, &digest, None);
+            self.drop_want(id, &digest);
         }
         self.sessions.remove(&id);
         let sessions = &self.sessions;
@@ -208,8 +208,8 @@ impl Client {
         self.advance(now, id, digest);
     }
 
-    /// Ends a want: whoever was asked and has not answered is told, but for `giver`.
-    fn drop_want(&mut self, id: SessionId, digest: &Digest, giver: Option<PeerId>) {
+    /// Ends a want: whoever was asked is told.
+    fn drop_want(&mut self, id: SessionId, digest: &Digest) {
         let Some(want) = self
             .sessions
             .get_mut(&id)
@@ -225,7 +225,8 @@ impl Client {
         }
         for (peer, progress) in &want.progress {
             if progress.is_asked() {
-                self.release(*peer, want.cid, digest, Some(*peer) != giver);
+                // The one who gave it too: some peers (js-libp2p's) send a block again only after that.
+                self.release(*peer, want.cid, digest, true);
             }
         }
     }
@@ -355,7 +356,7 @@ impl Client {
             if let Some(group) = self.sessions.get_mut(session) {
                 group.good.insert(id);
             }
-            self.drop_want(*session, &digest, Some(id));
+            self.drop_want(*session, &digest);
             self.effects.push(Effect::Got {
                 session: *session,
                 digest,

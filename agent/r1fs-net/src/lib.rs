@@ -21,6 +21,7 @@ mod handle;
 mod handler;
 mod message;
 mod metrics;
+mod muxer;
 mod request;
 mod security;
 mod server;

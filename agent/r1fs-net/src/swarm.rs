@@ -19,12 +19,13 @@ use libp2p::{
     pnet::{PnetConfig, PreSharedKey},
     request_response::{self, ProtocolSupport},
     swarm::NetworkBehaviour,
-    tcp, yamux,
+    tcp,
 };
 
 use crate::{
     NetError, behaviour,
     config::{Config, Limits, MAX_PENDING_REPLIES, MAX_PENDING_REQUESTS, MAX_PROVIDED},
+    muxer,
     request::{self, Codec},
     security::Secure,
 };
@@ -129,11 +130,10 @@ fn transport(config: &Config, key: &Keypair) -> Result<Boxed<(PeerId, StreamMuxe
         let closed = private.handshake(gathered).await;
         closed.map(Either::Right).map_err(io::Error::other)
     });
-    // Only yamux's default configuration: its deprecated setters switch to an old version that a peer can crash.
     Ok(tcp
         .upgrade(Version::V1Lazy)
         .authenticate(Secure::new(config.security, key)?)
-        .multiplex(yamux::Config::default())
+        .multiplex(muxer::Upgrade::default())
         .timeout(config.times.handshake)
         .boxed())
 }

@@ -6,13 +6,18 @@ mod error;
 mod manage;
 mod open;
 mod read;
+mod recent;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 
+use self::recent::Recent;
 pub use self::{
     archive::ImportedArchive,
     manage::{Change, Entry, Stat},
@@ -137,12 +142,17 @@ pub struct Parts {
 pub struct NodeFiles {
     parts: Parts,
     options: Options,
+    recent: Arc<Mutex<Recent>>,
 }
 
 impl NodeFiles {
     /// Files on these parts.
     pub fn new(parts: Parts, options: Options) -> Self {
-        Self { parts, options }
+        Self {
+            parts,
+            options,
+            recent: Arc::default(),
+        }
     }
 
     /// The blocks.

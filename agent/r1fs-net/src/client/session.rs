@@ -245,7 +245,7 @@ impl Client {
             Some(Asked { peer: *peer, answer })
         });
         let asked = asked.collect();
-        self.drop_want(session, &digest, None);
+        self.drop_want(session, &digest);
         self.effects.push(Effect::Missing {
             session,
             digest,

@@ -1,12 +1,17 @@
 //! Reading the bytes of a UnixFS file, from here or from peers, a window ahead.
 
-use std::{collections::HashSet, io, ops::Range, sync::Arc};
+use std::{
+    collections::HashSet,
+    io,
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use tokio::sync::{OnceCell, mpsc};
 
-use super::NodeFiles;
+use super::{NodeFiles, recent::Recent};
 use crate::{
     Block, Cid,
     api::{ByteStream, FilesError},
@@ -27,6 +32,7 @@ pub(super) struct Source {
     exchange: Arc<dyn Exchange>,
     session: OnceCell<Arc<dyn Session>>,
     keep: OnceCell<mpsc::Sender<Block>>,
+    recent: Arc<Mutex<Recent>>,
     _guard: Guard,
 }
 
@@ -42,11 +48,15 @@ impl Source {
         if let Some(data) = here.map_err(|error| FilesError::Fault(error.to_string()))?? {
             return Ok(data);
         }
+        if let Some(data) = self.recent().get(cid) {
+            return Ok(data);
+        }
         let session = self
             .session
             .get_or_init(|| self.exchange.session(&self.root))
             .await;
         let data = session.get(cid).await?;
+        self.recent().put(*cid, data.clone());
         let keep = self.keep.get_or_init(async || self.keeper()).await;
         // A store that is full or slow is no reason not to read.
         let _ = keep.try_send(Block {
@@ -54,6 +64,10 @@ impl Source {
             data: data.clone(),
         });
         Ok(data)
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keeper(&self) -> mpsc::Sender<Block> {
@@ -82,6 +96,7 @@ impl NodeFiles {
             exchange: Arc::clone(&self.parts.exchange),
             session: OnceCell::new(),
             keep: OnceCell::new(),
+            recent: Arc::clone(&self.recent),
             _guard: self.parts.store.guard(root),
         })
     }
@@ -154,6 +169,8 @@ impl Reading {
 
 /// An error inside a stream of bytes.
 pub(super) fn broken(error: FilesError) -> io::Error {
+    // Whoever reads the stream may only see it end: the reason is for the log.
+    tracing::warn!(%error, "a file cannot be read to its end");
     io::Error::other(error.to_string())
 }
 
