@@ -67,6 +67,11 @@ pub const TESTS: &[Need] = &[
         is_there: || on_path("ip"),
     },
     Need {
+        package: "npm",
+        reason: "installs IPFS peers and SDKs to test against",
+        is_there: || on_path("npm"),
+    },
+    Need {
         package: "prometheus",
         reason: "promtool checks the metrics",
         is_there: || on_path("promtool"),

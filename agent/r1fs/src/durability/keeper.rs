@@ -308,6 +308,25 @@ impl Keeper {
         Some((&kept.record, kept.holding.pinned(kept.pinned)))
     }
 
+    /// How safe an object is, as far as its last check found it; `None` if nothing of it is held here.
+    pub fn safety(&self, root: &Cid) -> Option<Safety> {
+        let kept = self.kept.get(root)?;
+        let known: BTreeMap<NodeAddress, [u8; 20]> = self
+            .links
+            .members()
+            .map(|member| (member.node, member.operator))
+            .collect();
+        let others = kept.holders.iter().filter(|node| **node != self.own.node);
+        let live: Vec<[u8; 20]> = others.filter_map(|node| known.get(node).copied()).collect();
+        let operators: BTreeSet<[u8; 20]> = live.iter().copied().chain([self.own.operator]).collect();
+        let count = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
+        Some(Safety {
+            copies: count(live.len() + 1),
+            operators: count(operators.len()),
+            wanted: count(kept.record.scheme.shares()),
+        })
+    }
+
     /// Members that this node knows, itself not included.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         self.links.members()
