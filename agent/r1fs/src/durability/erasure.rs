@@ -19,7 +19,8 @@ pub const DATA: u8 = 10;
 pub const PARITY: u8 = 4;
 /// Version of the manifest, its first byte.
 pub const VERSION: u8 = 1;
-/// Longest manifest, bytes: one block. Enough for about 100 GiB at ten blocks of 1 MiB for each stripe of 14 names.
+/// Longest manifest, bytes: one block. A stripe of 14 names takes some 550 bytes, so it is enough for about 9 GiB in
+/// leaves of 256 KiB; larger objects are kept as whole copies or imported with larger leaves.
 pub const MAX_MANIFEST: usize = MAX_BLOCK;
 /// Most stripes that are read; shorter than any name allows in [`MAX_MANIFEST`] bytes.
 const MAX_STRIPES: usize = MAX_MANIFEST / 36;

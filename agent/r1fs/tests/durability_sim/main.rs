@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "test")]
 
+mod invariants;
 mod world;
 
 use std::collections::BTreeSet;
