@@ -25,6 +25,7 @@ cargo xtask fuzz <target> [--minutes N]: random inputs, led by the code they rea
   rooms           the same for the economy's parts: bank, pool, sale, licences of both kinds
   sealed          objects of strangers, and our own with a byte changed: nothing opens that was not sealed
   documents       YAML and JSON of strangers: what is read comes back as it was
+  r1fs            blocks and archives of strangers: bounded whatever they say; files of ours read back
   all             one after the other
 
   --minutes N     how long each target runs (default 1); 0 runs the kept inputs once
@@ -35,7 +36,7 @@ A crash is saved in fuzz/artifacts/<target>/ and named; the exit code is then 1.
 build products and the next run goes on from them.
 With R1_FUZZ_TALLY=FILE the target economy writes there how often each action was taken or refused, and why.";
 
-const TARGETS: [Target; 5] = [
+const TARGETS: [Target; 6] = [
     Target {
         name: "transaction",
         // A little more than the longest that is looked at.
@@ -55,6 +56,10 @@ const TARGETS: [Target; 5] = [
     },
     Target {
         name: "documents",
+        max_len: 1024,
+    },
+    Target {
+        name: "r1fs",
         max_len: 1024,
     },
 ];
