@@ -109,6 +109,20 @@ pub const IDLE_BENCH: &[Need] = &[Need {
     is_there: || on_path("prometheus-node-exporter"),
 }];
 
+/// What the benchmark of files compares with.
+pub const FILES_BENCH: &[Need] = &[
+    Need {
+        package: "rsync",
+        reason: "a peer of transfers",
+        is_there: || on_path("rsync"),
+    },
+    Need {
+        package: "openssh-server",
+        reason: "a peer of transfers",
+        is_there: || on_path("sshd") && on_path("scp"),
+    },
+];
+
 /// The needs that are not met.
 pub fn missing(needs: &[Need]) -> Vec<Need> {
     needs.iter().copied().filter(|need| !(need.is_there)()).collect()
