@@ -10,6 +10,7 @@ use r1_economy::{LicenceRef, NetworkParams};
 use crate::{
     economy::cli::{BurnArgs, ClaimArgs, EscrowArgs, JobsArgs, LicenceAction, PayArgs, PoolAction},
     prove::ProveArgs,
+    r1fs::cli::R1fsAction,
     simulate::SimulateArgs,
     verify::VerifyArgs,
 };
@@ -117,6 +118,16 @@ pub enum Command {
         /// What of it; its figures if left out
         #[command(subcommand)]
         action: Option<EconomyAction>,
+    },
+    /// Files: sealed, content-addressed, kept on several nodes
+    #[command(after_help = "Examples:\n  \
+        r1ctl r1fs add model.bin --secret-file key\n  \
+        r1ctl r1fs get QmT78z... --secret-file key\n  \
+        r1ctl r1fs stat QmT78z...")]
+    R1fs {
+        /// What to do
+        #[command(subcommand)]
+        action: R1fsAction,
     },
     /// Run a container on this node
     #[command(after_help = "Examples:\n  \

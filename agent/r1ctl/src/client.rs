@@ -3,8 +3,12 @@
 use std::{io::ErrorKind, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use http_body_util::{BodyExt as _, Full};
-use hyper::{Method, Request, body::Bytes, client::conn::http1};
+use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
+use hyper::{
+    Method, Request, Response,
+    body::{Bytes, Incoming},
+    client::conn::http1,
+};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::{net::UnixStream, time::timeout};
@@ -48,6 +52,62 @@ impl<'a> Client<'a> {
     pub async fn text(&self, path: &str) -> Result<String> {
         let bytes = self.call(Method::GET, path, None, ANSWER_TIME).await?;
         String::from_utf8(bytes.to_vec()).context("r1d answered with something that is not text")
+    }
+
+    /// `POST` of a body that streams, and its JSON answer.
+    pub async fn upload(
+        &self,
+        path: &str,
+        body: BoxBody<Bytes, std::io::Error>,
+        length: Option<u64>,
+        time: Duration,
+    ) -> Result<Value> {
+        let sent = async {
+            let answer = self.send(Method::POST, path, body, length).await?;
+            let status = answer.status().as_u16();
+            Ok::<_, anyhow::Error>((status, answer.into_body().collect().await?.to_bytes()))
+        };
+        let (status, bytes) = timeout(time, sent)
+            .await
+            .map_err(|_| anyhow!("r1d did not answer {path}"))??;
+        if !(200..300).contains(&status) {
+            bail!(refusal(status, &bytes));
+        }
+        json(path, &bytes)
+    }
+
+    /// A request whose answer streams.
+    pub async fn open(&self, method: Method, path: &str) -> Result<Response<Incoming>> {
+        let empty = Full::new(Bytes::new()).map_err(|never| match never {}).boxed();
+        let answer = self.send(method, path, empty, Some(0)).await?;
+        let status = answer.status().as_u16();
+        if !(200..300).contains(&status) {
+            bail!(refusal(status, &answer.into_body().collect().await?.to_bytes()));
+        }
+        Ok(answer)
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: BoxBody<Bytes, std::io::Error>,
+        length: Option<u64>,
+    ) -> Result<Response<Incoming>> {
+        let stream = UnixStream::connect(self.socket)
+            .await
+            .map_err(|error| self.explain(&error))?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let mut request = Request::builder().method(method).uri(path).header("host", "r1d");
+        request = request.header("content-type", "application/octet-stream");
+        if let Some(length) = length {
+            request = request.header("content-length", length);
+        }
+        sender
+            .send_request(request.body(body)?)
+            .await
+            .context("r1d closed the connection")
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<&Value>, time: Duration) -> Result<Bytes> {

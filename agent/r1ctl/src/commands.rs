@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use crate::{
     cli::{Cli, Command, EconomyAction, RunArgs},
     client::Client,
-    economy, prove, show, simulate,
+    economy, prove, r1fs, show, simulate,
 };
 
 /// How often a container is looked at while it is waited for.
@@ -50,6 +50,7 @@ pub async fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Pay(args) => economy::pay(cli, client, args).await?,
         Command::Burn(args) => economy::burn(cli, client, args).await?,
         Command::Pool { action } => economy::pool(cli, client, action.as_ref()).await?,
+        Command::R1fs { action } => r1fs::run(cli, &client, action).await?,
         Command::Run(args) => return start(cli, &client, args).await,
         Command::Ps => print(&client.get("/v1/containers").await?, show::containers),
         Command::Logs { id, tail, follow } => logs(cli, &client, id, *tail, *follow).await?,

@@ -6,6 +6,7 @@ mod client;
 mod commands;
 mod economy;
 mod prove;
+mod r1fs;
 mod show;
 mod simulate;
 mod table;

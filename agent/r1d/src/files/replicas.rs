@@ -176,6 +176,7 @@ impl Copier {
             let pins = self.store.pins_of(&record.root)?;
             if pins.iter().any(|pinned| pinned.label == LABEL) {
                 let pinned = pins.iter().any(|pinned| pinned.label != LABEL);
+                self.provide(record.root);
                 self.drive(Input::Held {
                     record,
                     piece: None,
@@ -242,6 +243,16 @@ impl Copier {
         }
     }
 
+    /// Tells the table of providers that this node has an object, so that strangers find it.
+    fn provide(&self, root: Cid) {
+        let net = self.net.clone();
+        tokio::spawn(async move {
+            if let Err(error) = net.provide(root).await {
+                tracing::debug!(%root, %error, "not told to the table of providers");
+            }
+        });
+    }
+
     /// Gives the keeper an input and does what it says.
     fn drive(&self, input: Input) {
         let effects = locked(&self.keeper).handle(now_ms(), input);
@@ -289,6 +300,10 @@ impl Copier {
                 })
             }),
             Effect::Drop { root, .. } => {
+                let net = self.net.clone();
+                tokio::spawn(async move {
+                    let _ = net.stop_providing(root).await;
+                });
                 let pin = PinChange {
                     root,
                     label: LABEL.into(),
@@ -380,6 +395,7 @@ impl Copier {
         let fetched = self.bring(&record, piece, &from, car).await;
         self.drive(match fetched {
             Ok(()) => {
+                self.provide(root);
                 let pinned = self.is_pinned(&root);
                 Input::Held {
                     record,
@@ -500,6 +516,7 @@ impl Replicas for Copier {
         let (store, (pins, records)) = (self.store.clone(), keep(&record));
         let changed = tokio::task::spawn_blocking(move || store.change(pins, records)).await;
         changed.map_err(|error| FilesError::Fault(error.to_string()))??;
+        self.provide(*root);
         let (sender, receiver) = oneshot::channel();
         locked(&self.adds).entry(*root).or_default().push(sender);
         self.drive(Input::Added { record, pinned: true });
