@@ -1,82 +1,23 @@
 //! The HTTP contract over real connections, on a real store.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
-use std::{net::SocketAddr, sync::Arc};
-
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{Request, Response, body::Bytes};
 use hyper_util::rt::TokioIo;
 use r1_r1fs::{
-    api::{Caller, Identity},
-    exchange::Alone,
-    files::{NodeFiles, OneCopy, Options, Parts},
-    http::{Callers, Config, Envelope, Figures, Limits, router},
-    store::{self, Store},
-    unixfs::links_of,
+    api::Caller,
+    http::{Callers, Limits},
 };
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
 };
 
-struct Server {
-    dir: tempfile::TempDir,
-    address: SocketAddr,
-    files: NodeFiles,
-}
+use self::server::{Server, open, serve};
 
-async fn serve(limits: Limits, callers: Callers) -> Server {
-    let dir = tempfile::tempdir().unwrap();
-    let options = store::Options {
-        index_bytes: 256 << 20,
-        quota: 1 << 20,
-        ..store::Options::default()
-    };
-    let clock: store::Clock = Arc::new(|| 1_000);
-    let links = |cid: &_, data: &_| links_of(cid, data).unwrap_or_default();
-    let store = Store::open(&dir.path().join("store"), options, Arc::clone(&clock), links).unwrap();
-    let parts = Parts {
-        store,
-        exchange: Arc::new(Alone),
-        replicas: Arc::new(OneCopy),
-        clock,
-        randomness: Arc::new(|bytes| bytes.fill(7)),
-        identity: Arc::new(|| Identity {
-            id: "16Uiu2".into(),
-            public_key: "key".into(),
-            addresses: vec!["/ip4/127.0.0.1/tcp/1".into()],
-            agent_version: "r1".into(),
-            protocols: vec!["/ipfs/bitswap/1.2.0".into()],
-        }),
-    };
-    let files = NodeFiles::new(parts, Options::default());
-    let config = Config {
-        envelope: Envelope {
-            server_node_addr: "0xai_a".into(),
-            evm_network: "devnet".into(),
-            ee_node_alias: "node".into(),
-            ee_node_address: "0xai_a".into(),
-            ee_node_eth_address: "0x0".into(),
-            ee_node_network: "devnet".into(),
-            ee_node_ver: "1".into(),
-        },
-        limits,
-        callers,
-        folder: dir.path().join("http"),
-        figures: Figures::default(),
-    };
-    let app = router(Arc::new(files.clone()), config);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    Server { dir, address, files }
-}
-
-async fn open() -> Server {
-    serve(Limits::default(), Callers::new(true)).await
-}
+mod server;
 
 impl Server {
     async fn send(&self, request: Request<Full<Bytes>>) -> Response<Bytes> {
